@@ -185,6 +185,30 @@ def test_a_server_drains_before_it_stops(project: Path, python: Path, on_sqlite:
         assert server.wait(45) == 0
 
 
+def test_the_response_to_an_earlier_request_closes_its_connection(
+    project: Path, python: Path, on_sqlite: dict[str, str]
+):
+    """Otherwise its client might send another request just as the server closes the connection."""
+    body = b'{"email": "ada@example.com", "password": "wrong horse battery"}'
+    head = b"POST /users/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    with serving(python, project, on_sqlite, 1) as server:
+        slow, other = (socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(2))
+        slow.sendall(b"%bContent-Length: %d\r\n\r\n" % (head, len(body)))
+        other.sendall(ASK.format("/livez").encode())
+        assert b"connection: close" not in other.recv(65536)
+        server.terminate()
+        answer = b""
+        while b"connection: close" not in answer:
+            other.sendall(ASK.format("/readyz").encode())
+            answer = other.recv(65536)
+
+        slow.sendall(body)
+
+        answer = slow.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 401")
+        assert b"connection: close" in answer
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 def test_no_request_is_cut_when_the_server_stops(
     project: Path,

@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
@@ -77,9 +78,9 @@ class _Draining:
             # Granian has already installed its own handlers.
             with suppress(NotImplementedError):
                 asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._begin)
-        elif self._drains and scope["type"] == "http":
-            send = _closing(send, scope)
-            if scope["path"] == "/readyz":
+        elif scope["type"] == "http":
+            send = self._closing(send, scope)
+            if self._drains and scope["path"] == "/readyz":
                 await _unready(send)
                 return
         await self._app(scope, receive, send)
@@ -101,19 +102,20 @@ class _Draining:
         # Granian handles SIGINT like SIGTERM.
         os.kill(os.getpid(), signal.SIGINT)
 
+    def _closing(self, send: Any, scope: Any) -> Any:
+        # HTTP/2 has no Connection header (RFC 9113, section 8.2.2), and Granian closes its connections
+        # properly.
+        if scope["http_version"].startswith("2"):
+            return send
 
-def _closing(send: Any, scope: Any) -> Any:
-    # HTTP/2 has no Connection header (RFC 9113, section 8.2.2), and Granian closes its connections properly.
-    if scope["http_version"].startswith("2"):
-        return send
+        def closing(message: Message) -> Awaitable[None]:
+            # SIGTERM may arrive between a request and its response.
+            if self._drains and message["type"] == "http.response.start":
+                headers = [each for each in message.get("headers", ()) if each[0].lower() != b"connection"]
+                message = {**message, "headers": [*headers, (b"connection", b"close")]}
+            return send(message)
 
-    async def closing(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = [each for each in message.get("headers", ()) if each[0].lower() != b"connection"]
-            message = {**message, "headers": [*headers, (b"connection", b"close")]}
-        await send(message)
-
-    return closing
+        return closing
 
 
 async def _unready(send: Any) -> None:

@@ -65,7 +65,7 @@ async def run(
     """Send one of *requests* over and over on each of *connections* for *seconds*.
 
     *once*: send each of *requests* at most once instead. *renewed*: a JSON field, such as a refresh token,
-    whose value in the next request comes from the last response.
+    whose value in the next request is taken from the last response.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, __file__, str(port), str(connections), str(seconds), str(int(once)), renewed),

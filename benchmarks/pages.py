@@ -2,7 +2,7 @@
 
     uv run python benchmarks/pages.py [--project folder] [--rounds 10] [--seconds 1]
 
-Renders a project with Copier. `GET /login` and `GET /healthz` take turns, so that changes in machine speed
+Renders a project with Copier. `GET /login` and `GET /healthz` take turns, so changes in machine speed
 affect both. Fails if the page takes 2 ms or more in the process, or if the server delivers less than half as
 many pages as JSON responses.
 """

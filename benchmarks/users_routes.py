@@ -1,9 +1,9 @@
-"""A generated project against its peers: the same routes, server and kind of database, in one run.
+"""A generated project compared with its peers: the same routes, server and kind of database, in one run.
 
     uv run --group benchmarks python benchmarks/users_routes.py [--database-url postgresql+asyncpg://...]
 
 Renders a project with Copier. Serves the project, an application on hawkapi-users and one on fastapi-users,
-each with granian and one worker. They take turns, so that changes in machine speed affect all of them. Prints
+each with granian and one worker. They take turns, so changes in machine speed affect all of them. Prints
 ratios, because only they are comparable between machines. `--help` lists the other options.
 """
 

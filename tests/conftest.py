@@ -238,7 +238,7 @@ def project_of_template(template: Path, project: Path, **answers: str | bool) ->
 
 
 def add_machinery_tests(project: Path) -> Path:
-    """Put the tests of `tests/machinery/` beside the project's own, and return *project*.
+    """Put the tests of `tests/machinery/` next to the project's own, and return *project*.
 
     They test code that owners do not edit, so a generated project does not contain them.
     """
@@ -292,7 +292,7 @@ def missing(reason: str) -> NoReturn:
 def postgresql() -> str:
     """The URL of a PostgreSQL server."""
     if not answers(5432):
-        missing("no PostgreSQL answers on 127.0.0.1:5432 (user root, trust)")
+        missing("no PostgreSQL server on 127.0.0.1:5432 (user root, trust)")
     return POSTGRESQL
 
 
@@ -300,7 +300,7 @@ def postgresql() -> str:
 def redis() -> str:
     """The URL of a Redis server."""
     if not answers(6379):
-        missing("no Redis answers on 127.0.0.1:6379")
+        missing("no Redis server on 127.0.0.1:6379")
     return REDIS
 
 

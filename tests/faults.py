@@ -141,7 +141,7 @@ class Load:
         self._port = port
         self.statuses: Counter[int] = Counter()
         self.cut: list[str] = []
-        """A description of each request that got no response although its client was connected."""
+        """A description of each request that got no response even though its client was still connected."""
 
     async def run(self, clients: int) -> None:
         await asyncio.gather(*(self._client(number) for number in range(clients)))

@@ -1,6 +1,6 @@
 """Remove one protection at a time from a new project: the test that SECURITY.md names for it must fail.
 
-    uv run python tests/mutations.py                          # every protection, in minutes
+    uv run python tests/mutations.py                          # every protection (takes minutes)
     uv run python tests/mutations.py --only cookie            # protections that contain this word
     uv run python tests/mutations.py --database postgresql    # the same on PostgreSQL
 
@@ -153,7 +153,7 @@ def examine(mutations: list[Mutation], database: str) -> list[Result]:
     """The outcome of each mutation, two at a time."""
     skipped = [each for each in mutations if each.postgresql_only and not answers(5432)]
     chosen = [each for each in mutations if each not in skipped]
-    results = [Result(each, SKIPPED, 0.0, "no PostgreSQL answers on 127.0.0.1:5432") for each in skipped]
+    results = [Result(each, SKIPPED, 0.0, "no PostgreSQL server on 127.0.0.1:5432") for each in skipped]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(AT_ONCE) as pool:
         laboratory = Laboratory(Path(folder), database)
         laboratory.require_passing(chosen)

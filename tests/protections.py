@@ -2,7 +2,7 @@
 
 Each protection names the test that covers it: a test from the checklist row if the protection has an `item`,
 otherwise one from another section. The text to replace must occur once in the file, or once in the function
-*within*. Keep that text short, so that changes around it do not matter. The application must still work in
+*within*. Keep that text short, so changes around it do not matter. The application must still work in
 all other respects.
 """
 
@@ -113,7 +113,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=1,
-        name="a password of megabytes is refused",
+        name="a password of several megabytes is refused",
         file="app/users/passwords/policy.py",
         old="if len(password) > MAX_LENGTH:",
         new="if False:",
@@ -177,7 +177,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=3,
-        name="digits and signs do not improve a common password",
+        name="digits and symbols do not make a common password acceptable",
         file="app/users/passwords/policy.py",
         old="any(spelling in common for spelling in spellings(password.casefold()))",
         new="password.casefold() in common",
@@ -312,7 +312,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=8,
-        name="there are no hints",
+        name="there are no password hints",
         file="app/users/schemas.py",
         within="Registration",
         old="password: NewPasswordText",
@@ -346,7 +346,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=9,
-        name="a success does not clear the counts",
+        name="a correct password does not clear the counts",
         file="app/users/rate_limits.py",
         within="uncount",
         old="await _refund(self._limiter, self._buckets)",
@@ -431,7 +431,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=12,
-        name="mails to a mailbox are limited",
+        name="the number of e-mails to a mailbox is limited",
         file=MANAGER,
         within="_may_mail",
         old="self.limits is None or",
@@ -440,7 +440,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=12,
-        name="mail requests of an IP address are limited",
+        name="requests for e-mails from one IP address are limited",
         file="app/users/dependencies.py",
         within="limited_by",
         old="await users.limits.count(row, ip=client_of(request).network)",
@@ -449,7 +449,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=12,
-        name="the response does not reveal that no mail was sent",
+        name="the response does not reveal that no e-mail was sent",
         file="app/users/rate_limits.py",
         old="            return False\n        return True",
         new="            raise\n        return True",
@@ -494,7 +494,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=13,
-        name="an email change does not reveal who has an account",
+        name="a change of address does not reveal who has an account",
         file=MANAGER,
         within="request_email_change",
         old="await self.do_dummy_work(db)",
@@ -532,7 +532,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=14,
-        name="mail is sent after the response",
+        name="e-mail is sent after the response",
         file="app/mail/mailer.py",
         old="        enqueue(\n",
         new='        await __import__("hawkapi_mail").InMemoryBackend().send(message)\n        enqueue(\n',
@@ -540,7 +540,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=14,
-        name="private registration of a taken address also costs a mail",
+        name="private registration of a taken address also costs an e-mail",
         file=MANAGER,
         within="register",
         old='await self.notify(user, "already_registered")',
@@ -549,7 +549,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=14,
-        name="private registration of an unverified address also costs a mail",
+        name="private registration of an unverified address also costs an e-mail",
         file=MANAGER,
         within="register",
         old="await self._mail_verification(user)",
@@ -558,7 +558,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=14,
-        name="a link request for an unknown account also costs a mail",
+        name="a link request for an unknown account also costs an e-mail",
         file=MANAGER,
         within="do_dummy_work",
         old="if self.send_dummy_mail is not None:",
@@ -656,7 +656,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=18,
-        name="a busy session ends",
+        name="a session that is in constant use also ends",
         file=SESSIONS,
         within="is_alive",
         old="and now < session.expires_at",
@@ -709,7 +709,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=20,
-        name="a reactivated account has no earlier sessions",
+        name="reactivating an account does not revive its sessions",
         file=ADMINISTRATION,
         within="_apply",
         old=' or changes.get("is_active") is False',
@@ -770,7 +770,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=21,
-        name="a new password invalidates every mailed link",
+        name="a new password invalidates every e-mailed link",
         file=MAIL_TOKENS,
         within="verify",
         old="if claims.password_version != password_version:",
@@ -833,7 +833,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=23,
-        name="superusers can set only the flags",
+        name="superusers can change only an account's flags",
         file="app/users/schemas.py",
         within="UserUpdate",
         old="is_superuser: bool | None = None",
@@ -936,7 +936,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=24,
-        name="a page leads to no other site",
+        name="no page redirects to another site",
         file="app/pages/navigation.py",
         within="own_path",
         old="path if _OWN_PATH.fullmatch(path) else default",
@@ -945,7 +945,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=24,
-        name="a login leads to no other site",
+        name="a login never redirects to another site",
         file="app/pages/navigation.py",
         old='r"/(?!/)[',
         new='r"/[',
@@ -954,7 +954,7 @@ PROTECTIONS = [
     # 25 to 30: e-mailed links
     Mutation(
         item=25,
-        name="the link requires the owner to change the address",
+        name="a change of address requires the owner, not just the link",
         file=MANAGER,
         within="change_email",
         old="if not owned:",
@@ -1027,7 +1027,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=27,
-        name="a token is for one purpose",
+        name="a token works for only one purpose",
         file=TOKENS,
         within="_mail_tokens",
         old="config = self.config",
@@ -1036,7 +1036,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=27,
-        name="the signature covers the user of a token",
+        name="a token's signature covers its user",
         file=MAIL_TOKENS,
         within="_checked",
         old="if not self._keys.has_made(mac, self._message(signed), _MAC_SIZE):",
@@ -1045,7 +1045,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=27,
-        name="a token is for the address it was mailed to",
+        name="a token works only for the address that it was e-mailed to",
         file=MAIL_TOKENS,
         within="verify",
         old="if email is not None and not",
@@ -1054,7 +1054,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=27,
-        name="an email change invalidates older tokens",
+        name="a change of address invalidates older tokens",
         file=MANAGER,
         within="change_email",
         old="password_version=user.password_version + 1,",
@@ -1079,7 +1079,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=28,
-        name="a refused password does not use the reset link up",
+        name="a refused password does not use up the reset link",
         file=MANAGER,
         within="reset_password",
         old="await self._check_password(new_password, context_words(user.email, vars(user)))\n",
@@ -1098,7 +1098,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=28,
-        name="a refused password does not use the invitation up",
+        name="a refused password does not use up the invitation",
         file=INVITATIONS,
         within="accept_invitation",
         old="        invitation = await self.invitations.of_token(db, token)\n",
@@ -1108,7 +1108,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=28,
-        name="a link does not log in",
+        name="a link does not log anyone in",
         file=MANAGER,
         within="reset_password",
         old='        audit.record(db, "password_reset"',
@@ -1144,7 +1144,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=30,
-        name="links are made from BASE_URL",
+        name="links are built from BASE_URL",
         file="app/web/middleware.py",
         within="check_host",
         old="        await app(scope, receive, send)",
@@ -1156,7 +1156,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=30,
-        name="responses to links are not cached",
+        name="pages opened from e-mailed links are not cached",
         file="app/web/html.py",
         old='"Cache-Control": "no-store",',
         test="test_security_links.py::test_no_response_is_cached_or_sends_a_referrer",
@@ -1170,7 +1170,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=30,
-        name="a token that sets a password leaves the address",
+        name="a token that sets a password is removed from the URL",
         file="app/users/routes/links.py",
         within="move_token_to_cookie",
         old='headers={"Location": path}',
@@ -1205,7 +1205,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=34,
-        name="a cookie without Secure has another name",
+        name="a cookie without Secure has a different name",
         file="app/users/cookies.py",
         within="_name",
         old="SECURE_NAME if _is_secure(request) else PLAIN_NAME",
@@ -1239,7 +1239,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=35,
-        name="another site sends no form of a page",
+        name="another site cannot submit a page's form",
         file="app/pages/routing.py",
         old="dependencies=[Depends(require_same_origin)]",
         new="dependencies=[]",
@@ -1247,7 +1247,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=35,
-        name="another site does not use the cookie with the token",
+        name="another site cannot use the cookie that contains the token",
         file="app/users/routes/links.py",
         within="token_of",
         old="require_same_origin(request)",
@@ -1256,7 +1256,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=35,
-        name="another host of the domain is another site",
+        name="another host in the domain counts as another site",
         file="app/web/csrf.py",
         old='site == "same-origin"',
         new='site in ("same-origin", "same-site")',
@@ -1264,7 +1264,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=35,
-        name="a foreign front end is another site",
+        name="a foreign front end counts as another site",
         file="app/web/csrf.py",
         old='site == "same-site" and origin in',
         new='site != "same-origin" and origin in',
@@ -1290,7 +1290,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=36,
-        name="access tokens have one algorithm",
+        name="access tokens use only one algorithm",
         file=TOKENS,
         within="_checked",
         old="claims = issuer.verify_access(token)",
@@ -1313,7 +1313,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=36,
-        name="a mailed token is signed completely",
+        name="an e-mailed token is signed as a whole",
         file=MAIL_TOKENS,
         within="_message",
         old='b"\\0" + signed',
@@ -1322,7 +1322,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=36,
-        name="each purpose has a key",
+        name="each purpose has its own key",
         file=TOKENS,
         within="__init__",
         old="self.keys_for(ACCESS_TYPE)",
@@ -1331,7 +1331,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=36,
-        name="each purpose has an audience",
+        name="each purpose has its own audience",
         file=TOKENS,
         within="_issuer",
         old="""audience=f"{config.audience or 'app'}:{purpose}",""",
@@ -1339,7 +1339,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=36,
-        name="user and session of an access token belong together",
+        name="the user and the session of an access token must match",
         file="app/users/dependencies.py",
         within="_by_access_token",
         old="or user.id != user_id",
@@ -1347,7 +1347,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=36,
-        name="an access token is for a bearer session",
+        name="access tokens are accepted only for bearer sessions",
         file="app/users/dependencies.py",
         within="_by_access_token",
         old="session.kind != BEARER or",
@@ -1397,7 +1397,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=37,
-        name="a replay ends the session although the response is an error",
+        name="a replay ends the session even though the response is an error",
         file=MANAGER,
         within="refresh",
         old="await db.commit()",
@@ -1451,7 +1451,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=39,
-        name="a failed login is audited although the response is an error",
+        name="a failed login is audited even though the response is an error",
         file=MANAGER,
         within="_authenticate",
         old='outcome="failure", method="password")\n            if transaction_is_ours:',
@@ -1623,7 +1623,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=40,
-        name="connections of production to other hosts use TLS",
+        name="production connections to other hosts use TLS",
         file="app/settings.py",
         within="_unsafe",
         old="yield from unencrypted(settings)",
@@ -1717,7 +1717,7 @@ PROTECTIONS = [
     ),
     # The other sections: what to know, and who is notified
     Mutation(
-        name="an untrusted client is not a proxy",
+        name="an untrusted client is not treated as a proxy",
         file="app/settings.py",
         old="    ] = []\n    max_body_size",
         new='    ] = [IPv4Network("0.0.0.0/0")]\n    max_body_size',
@@ -1732,7 +1732,7 @@ PROTECTIONS = [
         test="test_security_slow_requests.py::test_an_email_change_by_an_ended_session_is_refused",
     ),
     Mutation(
-        name="a superuser demoted while the body is read grants no rights",
+        name="a superuser demoted while the body is read cannot grant rights",
         file="app/users/dependencies.py",
         within="still_superuser",
         old="return await superuser(login.user)",
@@ -1844,7 +1844,7 @@ PROTECTIONS = [
         test="test_security_guessing_details.py::test_the_browser_that_changes_the_password_stays_known",
     ),
     Mutation(
-        name="one address uses up only its share of an account's count",
+        name="one address can use up only its share of an account's count",
         file="app/users/rate_limits.py",
         old='ip_and_account="8/15m, 20/d"',
         new='ip_and_account="8/15m"',
@@ -1888,7 +1888,7 @@ PROTECTIONS = [
         test="test_security_guessing.py::test_the_owner_is_notified_once_and_unlocks_by_mail",
     ),
     Mutation(
-        name="a known browser logs in to a locked account",
+        name="a known browser can log in to a locked account",
         file=MANAGER,
         within="_accepts_password",
         old="bool(known) or ",
@@ -1975,7 +1975,7 @@ PROTECTIONS = [
         test="test_security_registration.py::test_login_does_not_reveal_whether_the_address_was_new",
     ),
     Mutation(
-        name="an unverified account does the work of a wrong password",
+        name="an unverified account costs as much work as a wrong password",
         file=MANAGER,
         within="_authenticate",
         old="        known = self._known_browser(browser, user)",
@@ -2041,7 +2041,7 @@ PROTECTIONS = [
         test="test_security_session_limit.py::test_the_owner_is_notified",
     ),
     Mutation(
-        name="a password that must be reset does not log in",
+        name="a password that must be reset cannot be used to log in",
         file=MANAGER,
         within="_opens",
         old="and _accepts_password(user, known)",
@@ -2049,7 +2049,7 @@ PROTECTIONS = [
         test="test_security_required_reset.py::test_the_right_password_gets_the_response_of_a_wrong_one",
     ),
     Mutation(
-        name="a password that must be reset is wrong for links too",
+        name="a password that must be reset counts as wrong for links too",
         file=MANAGER,
         within="_require_password",
         old="if is_right and _accepts_password(user, known):",
@@ -2057,14 +2057,14 @@ PROTECTIONS = [
         test="test_security_required_reset.py::test_the_right_password_is_wrong_on_every_route",
     ),
     Mutation(
-        name="a password that must be reset ends sessions",
+        name="requiring a password reset ends sessions",
         file=ADMINISTRATION,
         within="_apply",
         old='taken_away = taken_away or changes.get("must_reset_password") is True',
         test="test_security_required_reset.py::test_every_session_and_older_link_stops_working",
     ),
     Mutation(
-        name="a superuser demoted while the body is read invites nobody",
+        name="a superuser demoted while the body is read cannot invite anyone",
         file="app/users/routes/admin.py",
         within="invite",
         old="    still: StillSuperuser,\n",
@@ -2079,7 +2079,7 @@ PROTECTIONS = [
         test="test_flows.py::test_a_message_is_shown_once",
     ),
     Mutation(
-        name="a cookie holds the name of a message and never its text",
+        name="a cookie contains the name of a message, never its text",
         file="app/pages/messages.py",
         within="_sentence",
         old='MESSAGES_OF_FEATURES.get(name, "")',
@@ -2087,14 +2087,14 @@ PROTECTIONS = [
         test="test_flows.py::test_a_forged_message_shows_nothing",
     ),
     Mutation(
-        name="a message is text and no HTML",
+        name="a message is text, not HTML",
         file="app/pages/templates/page.html",
         old='role="status">{{ message }}<',
         new='role="status">{{ message | safe }}<',
         test="test_security_pages.py::test_a_message_is_text_and_no_html",
     ),
     Mutation(
-        name="a cached page is the one with the same values",
+        name="a cached page is reused only for the same values",
         file="app/web/html.py",
         within="_cached_document",
         old="template, msgspec.json.encode(context)",
@@ -2102,7 +2102,7 @@ PROTECTIONS = [
         test="test_cached_pages.py::test_other_values_are_another_page",
     ),
     Mutation(
-        name="the page of a user is not cached",
+        name="a logged-in user's page is not cached",
         file="app/web/html.py",
         within="_cached_document",
         old="msgspec.json.encode(context)",
@@ -2112,7 +2112,7 @@ PROTECTIONS = [
     # app/passkeys
     Mutation(
         item=31,
-        name="eight uses of a passkey begin one session",
+        name="eight simultaneous uses of a passkey start only one session",
         file="app/passkeys/challenges.py",
         within="take",
         old="delete(PasskeyChallenge)",
@@ -2121,7 +2121,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="eight confirmations with a passkey are one",
+        name="only one of eight confirmations with the same passkey response succeeds",
         file="app/passkeys/challenges.py",
         within="take",
         old="delete(PasskeyChallenge)",
@@ -2130,7 +2130,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="the signature of a passkey is verified",
+        name="a passkey's signature is verified",
         file="app/passkeys/ceremonies.py",
         old="MAX_LENGTH = 20_000\n",
         new="MAX_LENGTH = 20_000\n"
@@ -2140,7 +2140,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="an account that may not log in cannot do so by passkey",
+        name="an account that is not allowed to log in cannot use a passkey",
         file=MANAGER,
         within="log_in_without_password",
         old=" or not self.may_log_in_without_password(user)",
@@ -2148,7 +2148,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=33,
-        name="the last passkey stays where a factor is required",
+        name="the last passkey cannot be removed where a factor is required",
         file="app/second_factors/factors.py",
         old="number == number_of_this == 1 and self._users.must_have_factor(user)",
         new="False",
@@ -2165,7 +2165,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="a response of a passkey works once",
+        name="a passkey's response works once",
         file="app/passkeys/challenges.py",
         within="take",
         old="delete(PasskeyChallenge)",
@@ -2174,7 +2174,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="a refused passkey uses its challenge up",
+        name="a refused passkey uses up its challenge",
         file="app/passkeys/passkeys.py",
         within="_take",
         old="async with released(db):",
@@ -2183,7 +2183,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="a challenge of a passkey is for one ceremony",
+        name="a passkey challenge is valid for only one ceremony",
         file="app/passkeys/challenges.py",
         within="take",
         old="            PasskeyChallenge.ceremony == ceremony,\n",
@@ -2191,7 +2191,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="another browser cannot finish a login by passkey",
+        name="another browser cannot finish a login with a passkey",
         file="app/passkeys/challenges.py",
         within="take",
         old="            belongs,\n",
@@ -2199,7 +2199,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="a cookie login by passkey needs the cookie",
+        name="a cookie login with a passkey requires the cookie",
         file="app/passkeys/routes.py",
         within="_log_in",
         old="key=key_of(request) if is_cookie else None",
@@ -2208,7 +2208,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="the challenge of one ticket does not answer another",
+        name="the challenge for one ticket cannot be used for another",
         file="app/passkeys/passkeys.py",
         within="check",
         old="asked.by, asked.id",
@@ -2217,7 +2217,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="the challenge of one session adds no passkey to another",
+        name="the challenge for one session cannot add a passkey in another",
         file="app/passkeys/passkeys.py",
         within="add",
         old='"add", session.id',
@@ -2226,7 +2226,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="the handle is that of the passkey's account",
+        name="the user handle must match the passkey's account",
         file="app/passkeys/passkeys.py",
         within="_verify_login",
         old=" or await self._handle_of(db, passkey.user_id) != response.user_handle",
@@ -2234,7 +2234,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="the passkey of another account is no second factor",
+        name="another account's passkey is not accepted as a second factor",
         file="app/passkeys/passkeys.py",
         within="check",
         old=" or passkey.user_id != user.id",
@@ -2242,7 +2242,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="a passkey is added to one account",
+        name="a passkey can be added to only one account",
         file="app/passkeys/migrations/passkeys_0001_initial.py",
         within="upgrade",
         old='        sa.UniqueConstraint("credential_id", name=op.f("uq_passkeys_credential_id")),\n',
@@ -2250,7 +2250,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="a page in a frame of another site is refused",
+        name="a page in another site's frame is refused",
         file="app/passkeys/ceremonies.py",
         within="read",
         old="if client_data.cross_origin:",
@@ -2259,7 +2259,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="a passkey that replaces a password verifies its user",
+        name="a passkey that replaces a password must verify its user",
         file="app/passkeys/passkeys.py",
         within="_verify_login",
         old="must_verify=True",
@@ -2268,7 +2268,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="a passkey that confirms verifies its user",
+        name="a passkey that confirms a login must verify its user",
         file="app/passkeys/passkeys.py",
         within="check",
         old='must_verify = asked.by == "confirm" and passkey.verifies_user',
@@ -2277,7 +2277,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="backup flags are watched",
+        name="a passkey whose backup eligibility changes is refused",
         file="app/passkeys/ceremonies.py",
         within="verify",
         old="if can_be_backed_up(verified) != passkey.can_be_backed_up:",
@@ -2286,7 +2286,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="a passkey needs a verified address",
+        name="adding a passkey requires a verified address",
         file="app/users/dependencies.py",
         within="verified_user",
         old="if not user.is_verified:",
@@ -2295,7 +2295,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=33,
-        name="a login by passkey lacks no factor",
+        name="a login with a passkey does not lack a second factor",
         file=MANAGER,
         within="log_in_without_password",
         old="self.must_have_factor(user) and not includes_factor",
@@ -2304,7 +2304,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=35,
-        name="other sites cannot log a browser in by passkey",
+        name="other sites cannot log a browser in with a passkey",
         file="app/passkeys/routes.py",
         within="",
         old=", Depends(require_same_origin)]",
@@ -2314,7 +2314,7 @@ PROTECTIONS = [
     # app/passkey_pages
     Mutation(
         item=24,
-        name="the pages of one's own passkeys ask for a recent login",
+        name="the pages for managing your own passkeys require a recent login",
         file="app/pages/navigation.py",
         within="_recently_signed_in",
         old="if not users.sessions.is_recent(login.session):",
@@ -2323,7 +2323,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=24,
-        name="a login by passkey leads to no other site",
+        name="a login with a passkey never redirects to another site",
         file="app/pages/navigation.py",
         within="own_path",
         old="path if _OWN_PATH.fullmatch(path) else default",
@@ -2332,7 +2332,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="another browser cannot use the response of a passkey on a page",
+        name="another browser cannot use a passkey's response on a page",
         file="app/passkeys/challenges.py",
         within="take",
         old="            belongs,\n",
@@ -2340,7 +2340,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=35,
-        name="another site sends no form about passkeys",
+        name="another site cannot submit the passkey forms",
         file="app/pages/routing.py",
         within="__init__",
         old="dependencies=[Depends(require_same_origin)]",
@@ -2350,7 +2350,7 @@ PROTECTIONS = [
     # app/second_factors and app/totp
     Mutation(
         item=31,
-        name="a wrong answer begins no session",
+        name="a wrong answer does not start a session",
         file="app/second_factors/factors.py",
         within="_check",
         old="if not is_right:",
@@ -2359,7 +2359,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=32,
-        name="of several uses of a recovery code one begins a session",
+        name="only one of several uses of a recovery code starts a session",
         file="app/second_factors/recovery_codes.py",
         within="spend",
         old="delete(RecoveryCode)\n        .where(",
@@ -2377,7 +2377,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="a code in other digits counts as the same",
+        name="a code in the digits of another script counts as the same code",
         file="app/totp/totp.py",
         within="_accept",
         old="                TotpSecret.last_step < step,\n",
@@ -2393,7 +2393,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="a ticket begins one session",
+        name="a ticket starts only one session",
         file="app/second_factors/factors.py",
         within="finish_login",
         old="if not await self._take(db, pending):",
@@ -2446,7 +2446,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="the first code of an authenticator app is used up",
+        name="an authenticator app's first code is used up",
         file="app/totp/totp.py",
         within="_accept",
         old=".values(last_step=step)",
@@ -2455,7 +2455,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="a code that confirmed is used up",
+        name="a code that confirmed a login is used up",
         file="app/totp/totp.py",
         within="_accept",
         old=".values(last_step=step)",
@@ -2464,7 +2464,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="a password reset does not go around the factor",
+        name="a password reset does not bypass the factor",
         file=MANAGER,
         within="log_in",
         old="if has_factor:",
@@ -2473,7 +2473,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="a ticket is no credential",
+        name="a ticket is not a credential",
         file="app/second_factors/factors.py",
         within="begin",
         old="ticket, key = secrets.token_urlsafe(32), secrets.token_urlsafe(32)",
@@ -2482,7 +2482,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="an authenticator app counts after its first code",
+        name="an authenticator app is required only after its first code",
         file="app/totp/totp.py",
         within="number_of",
         old=", TotpSecret.confirmed_at.is_not(None)",
@@ -2490,7 +2490,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="setting up needs a verified address",
+        name="setting up an authenticator app requires a verified address",
         file="app/users/dependencies.py",
         within="verified_user",
         old="if not user.is_verified:",
@@ -2499,7 +2499,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=32,
-        name="recovery codes are kept by no cache",
+        name="no cache stores recovery codes",
         file="app/web/middleware.py",
         within="_checked",
         old='b"json" in names.get(b"content-type", b"") or is_of_user(scope)',
@@ -2517,7 +2517,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=33,
-        name="only superusers must have a factor",
+        name="a factor that only superusers must have is not required of others",
         file="app/users/manager.py",
         within="must_have_factor",
         old=" and user.is_superuser",
@@ -2534,7 +2534,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=33,
-        name="refreshing keeps the limit of a session",
+        name="refreshing does not lift the restriction on a session",
         file="app/users/sessions.py",
         within="rotate",
         old="                last_seen_at=now,\n",
@@ -2551,7 +2551,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=33,
-        name="a session without the required factor stays limited",
+        name="a session without the required factor stays restricted",
         file="app/users/sessions.py",
         within="reissue",
         old=", lacks_factor=session.lacks_factor",
@@ -2559,7 +2559,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=33,
-        name="a new superuser logs in again",
+        name="a new superuser must log in again",
         file=ADMINISTRATION,
         within="_apply",
         old='changes.get("is_superuser") is True and',
@@ -2568,7 +2568,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=24,
-        name="the pages of one's own factors ask for a recent login",
+        name="the pages for managing your own factors require a recent login",
         file="app/pages/navigation.py",
         within="_recently_signed_in",
         old="if not users.sessions.is_recent(login.session):",
@@ -2577,7 +2577,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=24,
-        name="resetting factors on the pages asks for a recent login",
+        name="resetting factors on the pages requires a recent login",
         file="app/pages/navigation.py",
         within="_recently_signed_in",
         old="if not users.sessions.is_recent(login.session):",
@@ -2586,7 +2586,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=24,
-        name="the page of the second factor leads to no other site",
+        name="the second factor page never redirects to another site",
         file="app/pages/navigation.py",
         within="own_path",
         old="path if _OWN_PATH.fullmatch(path) else default",
@@ -2595,7 +2595,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="the password opens no page of an account with a factor",
+        name="the password alone opens no page of an account with a factor",
         file="app/users/manager.py",
         within="log_in",
         old="if has_factor:",
@@ -2622,7 +2622,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=35,
-        name="another site sends no form about second factors",
+        name="another site cannot submit the second factor forms",
         file="app/pages/routing.py",
         within="__init__",
         old="dependencies=[Depends(require_same_origin)]",
@@ -2631,7 +2631,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=24,
-        name="the pages of one's own authenticator app ask for a recent login",
+        name="the pages for managing your own authenticator app require a recent login",
         file="app/pages/navigation.py",
         within="_recently_signed_in",
         old="if not users.sessions.is_recent(login.session):",
@@ -2640,7 +2640,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="browsers do not store the key of an authenticator app",
+        name="browsers do not store an authenticator app's key",
         file="app/web/html.py",
         within="response",
         old='"Cache-Control": "no-store"',
@@ -2658,7 +2658,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=9,
-        name="wrong mailed codes are counted for the address",
+        name="wrong e-mailed codes are counted for the address",
         file=LOGIN_CODES,
         within="log_in",
         old="counted_as_wrong(self._users.limits,",
@@ -2667,7 +2667,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=9,
-        name="right mailed codes are not counted",
+        name="correct e-mailed codes are not counted",
         file="app/users/rate_limits.py",
         within="counted_as_wrong",
         old="await attempt.uncount()",
@@ -2676,7 +2676,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=9,
-        name="guesses of mailed codes are limited for each IP address",
+        name="guesses of e-mailed codes are limited for each IP address",
         file="app/users/dependencies.py",
         within="limited_by",
         old="await users.limits.count(row, ip=client_of(request).network)",
@@ -2685,7 +2685,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=12,
-        name="mails with codes to a mailbox are limited",
+        name="the number of code e-mails sent to a mailbox is limited",
         file=MANAGER,
         within="find_for_login_mail",
         old="may_mail and is_able",
@@ -2721,7 +2721,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=13,
-        name="a request that newer ones ended takes wrong codes",
+        name="a request that newer ones ended still counts wrong codes",
         file=LOGIN_CODES,
         within="_end_oldest",
         old=".values(user_id=None)",
@@ -2730,7 +2730,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=14,
-        name="a request for an unknown address also costs a mail",
+        name="a request for an unknown address also costs an e-mail",
         file=LOGIN_CODES,
         within="request",
         old="await mail_nobody(db, in_groups(code), LASTS)",
@@ -2739,7 +2739,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=14,
-        name="the fifth wrong code for an unknown address also costs a mail",
+        name="the fifth wrong code for an unknown address also costs an e-mail",
         file=LOGIN_CODES,
         within="_tell_of_wrong",
         old="await self._users.do_dummy_work(db)",
@@ -2757,7 +2757,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=15,
-        name="mailed codes are stored with a key",
+        name="e-mailed codes are stored as keyed hashes",
         file=LOGIN_CODES,
         old='users.tokens.keys_for("login-code")',
         new='type(users.tokens.keys_for("login-code"))("", "login-code")',
@@ -2765,7 +2765,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=15,
-        name="mailed codes are random",
+        name="e-mailed codes are random",
         file="app/users/typed_codes.py",
         within="new_code",
         old="secrets.choice(LETTERS)",
@@ -2774,7 +2774,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=17,
-        name="another browser cannot use a mailed code",
+        name="another browser cannot use an e-mailed code",
         file=LOGIN_CODES,
         within="_count_try",
         old="                _is_of_this_browser(db, answer),\n",
@@ -2782,7 +2782,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=17,
-        name="a session with a cookie needs the key of the request",
+        name="a cookie session requires the key of the request",
         file=LOGIN_CODES,
         within="_is_of_this_browser",
         old="answer.kind == BEARER and not answer.key",
@@ -2791,7 +2791,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=21,
-        name="a new password ends a mailed code",
+        name="a new password invalidates an e-mailed code",
         file=LOGIN_CODES,
         within="_take",
         old="user.password_version != waiting.password_version or ",
@@ -2799,7 +2799,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=27,
-        name="a new address ends a mailed code",
+        name="a new address invalidates an e-mailed code",
         file=LOGIN_CODES,
         within="_take",
         old="user.password_version != waiting.password_version or ",
@@ -2807,7 +2807,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=26,
-        name="a mailed code is used up",
+        name="an e-mailed code is used up",
         file=LOGIN_CODES,
         within="_take",
         old="this_one = delete(LoginCode).where(",
@@ -2816,7 +2816,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=26,
-        name="only one of several uses of a mailed code succeeds",
+        name="only one of several uses of an e-mailed code succeeds",
         file=LOGIN_CODES,
         within="_take",
         old="this_one = delete(LoginCode).where(",
@@ -2825,7 +2825,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=27,
-        name="mailed codes expire",
+        name="e-mailed codes expire",
         file=LOGIN_CODES,
         within="_count_try",
         old="                LoginCode.expires_at > clock.now(),\n",
@@ -2833,7 +2833,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=27,
-        name="a mailed code belongs to one request",
+        name="an e-mailed code belongs to one request",
         file=LOGIN_CODES,
         within="_is_right",
         old="self._keys.has_made(bytes.fromhex(waiting.code_mac), message)",
@@ -2842,7 +2842,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=27,
-        name="an account that may not log in cannot use a mailed code",
+        name="an account that is not allowed to log in cannot use an e-mailed code",
         file=MANAGER,
         within="log_in_without_password",
         old=" or not self.may_log_in_without_password(user)",
@@ -2850,7 +2850,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=27,
-        name="the id of a request is no credential",
+        name="the id of a request is not a credential",
         file=LOGIN_CODES,
         within="request",
         old="new_code(LENGTH)\n",
@@ -2868,7 +2868,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="a mailed code is no second factor",
+        name="an e-mailed code is not a second factor",
         file=LOGIN_CODES,
         within="log_in",
         old="includes_factor=False",
@@ -2877,7 +2877,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="a mailed code is not the required factor",
+        name="an e-mailed code does not count as the required factor",
         file=LOGIN_CODES,
         within="log_in",
         old="includes_factor=False",
@@ -2903,7 +2903,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=39,
-        name="logins by mail are audited as such",
+        name="logins by e-mailed code are audited as such",
         file=LOGIN_CODES,
         within="log_in",
         old='outcome="failure", method=METHOD',
@@ -2912,7 +2912,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=39,
-        name="a mailed code is in no log",
+        name="an e-mailed code appears in no log",
         file=LOGIN_CODES,
         within="request",
         old='user and user.id, actor=""',
@@ -2921,7 +2921,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=39,
-        name="no repr shows a mailed code",
+        name="no repr shows an e-mailed code",
         file=LOGIN_CODES,
         within="__repr__",
         old='f"Answer({self.kind})"',
@@ -2930,7 +2930,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=9,
-        name="wrong mailed codes on pages are counted",
+        name="wrong e-mailed codes on pages are counted",
         file=LOGIN_CODES,
         within="log_in",
         old="counted_as_wrong(self._users.limits,",
@@ -2939,7 +2939,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=10,
-        name="the page with the mailed code has the limit of the route",
+        name="the page for e-mailed codes has the same limit as the route",
         file="app/email_login_pages/login.py",
         old=', dependencies=[limited_by("login_code")]',
         test="test_security_email_login_pages.py::test_pages_and_json_routes_share_a_limit",
@@ -2955,7 +2955,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=24,
-        name="the pages of logins by mail lead to no other site",
+        name="the pages for login by e-mailed code never redirect to another site",
         file="app/pages/navigation.py",
         within="own_path",
         old="path if _OWN_PATH.fullmatch(path) else default",
@@ -2964,7 +2964,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=31,
-        name="the page with the mailed code does not go around the factor",
+        name="the page for e-mailed codes does not bypass the factor",
         file=LOGIN_CODES,
         within="log_in",
         old="includes_factor=False",
@@ -2973,7 +2973,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=35,
-        name="another site sends no form of a login by mail",
+        name="another site cannot submit the forms for login by e-mailed code",
         file="app/pages/routing.py",
         within="__init__",
         old="dependencies=[Depends(require_same_origin)]",
@@ -2982,7 +2982,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=39,
-        name="the id of a request is in no URL",
+        name="the id of a request appears in no URL",
         file="app/email_login_pages/login.py",
         within="request_code",
         old="with_next(CODE, form.next)",
@@ -2991,14 +2991,14 @@ PROTECTIONS = [
     ),
     # app/mail/providers.py
     Mutation(
-        name="boto3 logs no mail",
+        name="boto3 logs no e-mail",
         file="app/mail/providers.py",
         old='logging.getLogger("botocore").setLevel(logging.INFO)',
         new="pass",
         test="test_providers.py::test_no_secret_is_logged_or_told",
     ),
     Mutation(
-        name="SendGrid does not lead links over its own server",
+        name="SendGrid does not route links through its own server",
         file="app/mail/providers.py",
         old='"click_tracking": {"enable": False}',
         new='"click_tracking": {"enable": True}',
@@ -3006,21 +3006,21 @@ PROTECTIONS = [
     ),
     # app/mail_webhooks
     Mutation(
-        name="a bounced mailbox gets no mail",
+        name="a bounced mailbox gets no e-mail",
         file="app/mail/worker.py",
         old="await is_suppressed(self._database, mail.message)",
         new="False",
         test="test_mail_webhooks.py::test_the_mailbox_gets_no_more_mail",
     ),
     Mutation(
-        name="a mailbox that does not exist gets no more mail",
+        name="a mailbox that does not exist gets no more e-mail",
         file="app/mail/worker.py",
         old="await note_missing(db, without_mailbox)",
         new="pass",
         test="test_mail_webhooks.py::test_a_mailbox_that_the_smtp_server_does_not_know_gets_no_more_mail",
     ),
     Mutation(
-        name="a refusal that is not about the mailbox marks nobody",
+        name="a rejection for any other reason does not mark the mailbox",
         file="app/mail/backends.py",
         old="_is_final(error) and _status_of(error) in _NO_MAILBOX",
         new="_is_final(error)",
@@ -3034,7 +3034,7 @@ PROTECTIONS = [
         test="test_mail_webhooks.py::test_only_superusers_may",
     ),
     Mutation(
-        name="events of Resend must be signed",
+        name="Resend's events must be signed",
         file="app/mail_webhooks/resend.py",
         within="events",
         old="        except SignatureError:\n            raise WebhookRefused from None\n",
@@ -3042,7 +3042,7 @@ PROTECTIONS = [
         test="test_mail_webhooks.py::test_an_event_that_the_provider_did_not_sign_is_refused",
     ),
     Mutation(
-        name="events of SendGrid must be signed",
+        name="SendGrid's events must be signed",
         file="app/mail_webhooks/sendgrid.py",
         within="events",
         old="        except (InvalidSignature, ValueError):\n            raise WebhookRefused from None\n",
@@ -3050,7 +3050,7 @@ PROTECTIONS = [
         test="test_signatures.py::test_another_key_is_refused",
     ),
     Mutation(
-        name="events of Mailgun must be signed",
+        name="Mailgun's events must be signed",
         file="app/mail_webhooks/mailgun.py",
         within="events",
         old="        except SignatureError:\n            raise WebhookRefused from None\n",
@@ -3058,7 +3058,7 @@ PROTECTIONS = [
         test="test_signatures.py::test_a_changed_signature_of_mailgun_is_refused",
     ),
     Mutation(
-        name="a token of Mailgun counts once",
+        name="a Mailgun token is accepted only once",
         file="app/mail_webhooks/mailgun.py",
         within="events",
         old='if await self.limiter.acquire(f"mailgun:{signed.token}", Rate(1, 2 * WINDOW)):',
@@ -3066,7 +3066,7 @@ PROTECTIONS = [
         test="test_signatures.py::test_mailgun_signs_a_token_which_counts_once",
     ),
     Mutation(
-        name="events of SES must be signed",
+        name="SES events must be signed",
         file="app/mail_webhooks/ses.py",
         within="events",
         old="        except (InvalidSignature, ValueError):\n            raise WebhookRefused from None\n",
@@ -3074,7 +3074,7 @@ PROTECTIONS = [
         test="test_signatures.py::test_an_unsigned_subscription_is_not_confirmed",
     ),
     Mutation(
-        name="events of SES are of our topic",
+        name="SES events must come from our topic",
         file="app/mail_webhooks/ses.py",
         within="events",
         old="if message.topic_arn != self._topic:",
@@ -3082,7 +3082,7 @@ PROTECTIONS = [
         test="test_signatures.py::test_sns_is_asked_for_nothing_else",
     ),
     Mutation(
-        name="only the URL of SNS is opened to confirm a subscription",
+        name="only an SNS URL is opened to confirm a subscription",
         file="app/mail_webhooks/ses.py",
         within="_confirm",
         old='if not message.subscribe.startswith(f"{self._host}/"):',
@@ -3090,7 +3090,7 @@ PROTECTIONS = [
         test="test_signatures.py::test_no_other_url_is_opened",
     ),
     Mutation(
-        name="an old signature of a webhook is refused",
+        name="an old webhook signature is refused",
         file="app/mail_webhooks/webhooks.py",
         within="require_recent",
         old="if not abs(time.time() - timestamp) <= WINDOW:",
@@ -3098,7 +3098,7 @@ PROTECTIONS = [
         test="test_signatures.py::test_another_time_is_refused",
     ),
     Mutation(
-        name="an event that comes late does not mark a cleared mailbox",
+        name="a late event does not mark a cleared mailbox again",
         file="app/mail_webhooks/bounces.py",
         within="mark",
         old="where=BouncedMailbox.cleared_at < event.at,",
@@ -3216,7 +3216,7 @@ PROTECTIONS = [
         test="test_permissions.py::test_a_command_restricts_both_files_and_says_so_once",
     ),
     Mutation(
-        name="mails are encrypted in the outbox",
+        name="e-mails are encrypted in the outbox",
         file="app/mail/stored.py",
         old="return keys.encrypt(msgspec.json.encode(mail).decode())",
         new="return msgspec.json.encode(mail).decode()",
@@ -3237,7 +3237,7 @@ PROTECTIONS = [
         test="test_uploads.py::test_a_form_that_becomes_too_large_is_413_as_soon_as_it_does",
     ),
     Mutation(
-        name="a cursor fits no other list",
+        name="a cursor works only for its own list",
         file="app/web/pagination.py",
         old="if found[0] != order:",
         new='if found[0] == "":',

@@ -21,7 +21,7 @@ from conftest import Render, clean_environment, environment_of, free_port, wait_
 DEBUGPY = "debugpy==1.8.22"
 FILE = "app/web/health.py"
 LINE = '    return Health("alive")'
-"""The line of the breakpoint, in a route."""
+"""The line with the breakpoint, which is in a route."""
 HOW = {"adapterID": "tests", "pathFormat": "path", "linesStartAt1": True, "columnsStartAt1": True}
 
 pytestmark = pytest.mark.minutes

@@ -103,7 +103,7 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> dict[str, int | None]:
 
 
 def features(*arguments: str) -> Result:
-    """`features("add", "docker")`, without the tests of the project."""
+    """`features("add", "docker")`: run the command, skipping the project's tests."""
     skipped = [] if arguments[0] == "list" else ["--skip-tests"]
     return CliRunner().invoke(feature_commands.cli, [*arguments, *skipped])
 
@@ -415,7 +415,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def uv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
-    """`uv("exit 1")`: the ledger has two entries, and `app db export` runs these shell lines."""
+    """`uv("exit 1")`: the ledger has two entries, and `app db export` runs this shell code instead."""
 
     def write(export: str) -> None:
         tables = json.dumps([{"name": "entries", "feature": "ledger", "rows": 2}])

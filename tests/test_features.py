@@ -39,7 +39,7 @@ FEATURES = [
     "totp",
 ]
 ALONE = ["devcontainer", "pre_commit", "update_workflow", "vscode"]
-"""Features that consist only of their own files, so that nothing could depend on the order."""
+"""Features that consist only of their own files, so nothing can depend on the order."""
 NONE: dict[str, bool] = dict.fromkeys(FEATURES + ALONE, False)
 EDITED = [A_COLUMN, A_ROUTE, OTHER_MAILS, MIDDLEWARE, SETTINGS, REFORMATTED]
 

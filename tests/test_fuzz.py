@@ -73,7 +73,7 @@ class Run:
 
 @contextmanager
 def served(project: Path, python: Path, database: str, **environment: str) -> Iterator[str]:
-    """The URL of the application of tests/fuzz/served.py while the block runs."""
+    """Serve the application of tests/fuzz/served.py during the block. Yields its URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     environment |= {

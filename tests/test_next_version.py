@@ -97,7 +97,7 @@ def has_place(edit: Edit, project: Path) -> bool:
 
 
 def changes(old: Path, folder: Path, edits: tuple[Edit, ...]) -> Iterator[tuple[Edit, str]]:
-    """Each edit with each file of the template that it changes."""
+    """Each edit, with each template file that it changes."""
     project = edited(old, folder)
     for edit in edits:
         before = files_of(project)

@@ -89,7 +89,7 @@ class Proxy:
     """The certificate, or None if the proxy issues its own, which no client here trusts."""
 
     def client(self) -> httpx.Client:
-        """A visitor's browser, with an address other than the proxy's and with the host name."""
+        """A visitor's browser, which uses the host name and has a different address than the proxy."""
         context = ssl.create_default_context(cafile=self.certificate)
         if self.certificate is None:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

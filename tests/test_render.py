@@ -1,4 +1,4 @@
-"""Copier's output: complete, well-formed, without secrets, for every combination of answers."""
+"""Copier's output is complete, well-formed and free of secrets, for every combination of answers."""
 
 import ast
 import difflib

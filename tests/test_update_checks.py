@@ -58,7 +58,7 @@ def tools(update: Run, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def money(template: Repository, project: Repository, update: Run) -> None:
-    """Modules of the template that the project has, with a test that imports both."""
+    """Template modules that are also in the project, and a test that imports one of them."""
     template.commit(
         {
             "template/app/shop/money.py": MONEY,

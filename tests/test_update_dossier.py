@@ -379,7 +379,7 @@ def test_continue_migrates_or_checks_the_database(
 def test_continue_works_on_a_branch_with_committed_markers(
     template: Repository, project: Repository, update: Run, ran: list[str]
 ) -> None:
-    """The branch is as a workflow pushes it, without the dossier."""
+    """A workflow has pushed the branch, which does not contain the dossier."""
     in_conflict(template, project)
     update()
     project.commit()

@@ -38,7 +38,7 @@ IMPORTS = "import os\nimport json\n\n\ndef first():\n    return os, json\n"
 
 @pytest.fixture
 def calls(template: Repository, project: Repository, update: Run) -> None:
-    """A module of the template with long lines, in the project as it was generated."""
+    """A template module with long lines, which the project has not changed."""
     template.commit({"template/app/calls.py": CALLS, "template/app/imports.py": IMPORTS}, tag="1.0.1")
     update()
     project.commit()

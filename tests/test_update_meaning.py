@@ -65,7 +65,7 @@ def told(update: Run) -> list[str]:
 
 @pytest.fixture
 def users(template: Repository, project: Repository, update: Run) -> str:
-    """A module of the template that the project has."""
+    """A template module that is also in the project."""
     template.commit({"template/app/users.py": USERS}, tag="1.0.1")
     update()
     project.commit()
@@ -283,7 +283,7 @@ NEGATIVE = PRICE.replace("divmod(amount, 100)", "divmod(abs(amount), 100)")
 
 @pytest.fixture
 def moved(template: Repository, project: Repository, update: Run) -> str:
-    """A function of the template that the project has moved to its own file, unchanged."""
+    """A template function that the project has moved to its own file, unchanged."""
     template.commit({"template/app/money.py": f"{PRICE}\n\n{TAX}"}, tag="1.0.1")
     update()
     project.commit()

@@ -36,7 +36,7 @@ SENTENCE = "you removed this, but the template moved it, so it came back. Delete
 
 @pytest.fixture
 def numbers(template: Repository, project: Repository, update: Run) -> None:
-    """A module of the template that the project has."""
+    """A template module that is also in the project."""
     template.commit({"template/app/numbers.py": ONE + TWO + THREE + FOUR}, tag="1.0.1")
     update()
     project.commit()
@@ -121,7 +121,7 @@ CALL = "await verify(token)"
 
 @pytest.fixture
 def tests_alike(template: Repository, project: Repository, update: Run) -> None:
-    """Tests of the template, which have many lines in common."""
+    """Template tests that have many lines in common."""
     template.commit({"template/tests/test_login.py": joined(GUEST, STRANGER)}, tag="1.0.1")
     update()
     project.commit()

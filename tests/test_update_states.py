@@ -234,7 +234,7 @@ NEW = {"template/app/code.py": fixed(3), "template/app/big.py": "#" * 100_000, "
 
 
 def by_a_full_disk(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file size limit kills git, as a quota would, and git leaves its lock behind."""
+    """The file size limit kills git, as a disk quota would, and git leaves its lock file behind."""
     check_out = git_repository.Repository._check_out
 
     def limited(*arguments: Any) -> None:
@@ -745,7 +745,7 @@ def test_what_copier_lost_is_only_shown_if_other_work_is_there(
 
 
 def test_an_update_by_this_tool_lost_nothing(template: Repository, project: Repository, update: Run) -> None:
-    """This works although the same commit resolves a conflict and edits files."""
+    """This works even though the same commit resolves a conflict and edits files."""
     project.commit({"app/code.py": LINES.replace("line 3\n", "mine\n"), "migrations/0001.py": None})
     changed = {"template/app/code.py": fixed(3), "template/tests/test_code.py": fixed(3)}
     added = {"template/migrations/0001.py": "# Mended.\n", "template/app/new.py": "# New.\n"}

@@ -443,7 +443,7 @@ def _inserted(text: str, after: int, own: list[str]) -> str:
 
 
 def _without(text: str, start: int, end: int) -> str | None:
-    """*text* without some lines. One of these lines must be unique, so that it can be recognized."""
+    """*text* without some lines. One of these lines must be unique, so it can be recognized."""
     lines = text.split("\n")
     if not any(len(line.strip()) > 12 and lines.count(line) == 1 for line in lines[start - 1 : end]):
         return None

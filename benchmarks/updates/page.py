@@ -68,8 +68,8 @@ The first three are generated from the current template by the same kinds of edi
 
 ## How it was measured
 
-The edits in the table are merged without the commands, because rendering takes longer than merging. They are
-merged by this tool's merge code (`src/template_update/merge.py`) and by the git commands that Copier
+The edits in the table are merged without running the commands, because rendering takes longer than merging.
+They are merged by this tool's merge code (`src/template_update/merge.py`) and by the git commands that Copier
 {figures["copier"]} runs: `git apply --reject` with three lines of context, and `git merge-file` for files in
 which a hunk does not apply. Both methods start from the same rendered files.
 

@@ -26,7 +26,7 @@ ALIKE = 0.6
 
 @dataclass
 class Version:
-    """The changes of a version."""
+    """The changes made by a version."""
 
     files: dict[str, str]
     """The text of each file that the version changes or adds."""
@@ -70,7 +70,7 @@ class _Draft:
                 self.write(path, text)
 
     def write(self, path: str, text: str) -> None:
-        """Change a file, unless a released version must not (docs/releasing.md)."""
+        """Change a file, unless a new version must not change it (docs/releasing.md)."""
         if lines_after_seams(text).items() >= lines_after_seams(self.old[path]).items():
             self.files[path] = text
 

@@ -38,7 +38,7 @@ def version_of(name: str) -> Version | None:
 
 def _is_between(found: Version | None, after: Version | None, until: Version | None) -> bool:
     if found is None:
-        # Unreleased entries matter only to projects that follow the template without tags.
+        # Unreleased entries matter only to projects that track the template's latest commit, not its tags.
         return until is None
     return (after is None or found > after) and (until is None or found <= until)
 

@@ -15,7 +15,7 @@ different.
 
 
 def require_place(file: str) -> None:
-    """Reject a place where an export would overwrite something or be committed.
+    """Reject an export path that would overwrite something or could be committed to git.
 
     Raises:
         UpdateError: *file* exists, cannot be written, or is in a repository that does not ignore it.

@@ -36,7 +36,8 @@ _COMMANDS = {
 def format_alike(repository: Repository, renders: Sequence[Path], say: Callable[[str], None]) -> None:
     """Format *renders* the way the project in *repository* is formatted.
 
-    Files that the project does not format or that it excludes stay as they are in the template.
+    Files that the project does not keep formatted, or that it excludes from formatting, stay as they are in
+    the template.
     """
     style = _Style(repository, say)
     if not style.changes(renders[0], _sources(renders[0])):

@@ -260,7 +260,7 @@ class Merger:
             yield Git(tree, **self._environment, GIT_INDEX_FILE=index, GIT_WORK_TREE=tree)
 
     def _tree_of(self, render: Path, *, left_out: list[str]) -> str:
-        """The tree of a render, without the files that its `.gitignore` excludes, such as secrets."""
+        """The tree of a render, excluding files that its `.gitignore` lists, such as secrets."""
         if render not in self._trees:
             shutil.rmtree(render / ".git", ignore_errors=True)
             with self._index(render) as git:

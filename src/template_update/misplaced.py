@@ -14,7 +14,7 @@ from template_update.python_files import parsed
 
 _MODULE = "the module, outside of functions"
 _LONG_ENOUGH = 12
-"""Shorter lines, such as `else:`, are in many functions, so they do not show where their neighbors belong."""
+"""Shorter lines, such as `else:`, occur in many functions, so they say nothing about their neighbors."""
 
 
 class MisplacedLine(NamedTuple):

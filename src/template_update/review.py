@@ -1,4 +1,4 @@
-"""What a merge may have gotten wrong or missed, although git saw no conflict."""
+"""What a merge may have gotten wrong or missed, even though git saw no conflict."""
 
 from collections.abc import Iterator
 from shlex import quote

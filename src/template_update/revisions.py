@@ -114,8 +114,8 @@ def dependents(project: Path, folder: str) -> list[str]:
 
 
 def partial_drops(project: Path, folders: Sequence[str]) -> list[str]:
-    """The migrations that drop tables both of packages whose migrations are in *folders* and of other
-    packages.
+    """The migrations that drop tables of packages whose migrations are in *folders* together with tables of
+    other packages.
     """
     back = set(map(feature_of, folders))
     own = [

@@ -19,7 +19,7 @@ _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 
 
 class Answers:
-    """Copier's answers file: the template, the version and the answers that the project came from."""
+    """Copier's answers file: the template, version and answers that the project was generated from."""
 
     def __init__(self, text: str) -> None:
         """Parse the text of an answers file.

@@ -79,7 +79,7 @@ REAL_HASHING = {name: getattr(hashing, name) for name in ("hash_password", "need
 
 @pytest.fixture(scope="session")
 def password_hash() -> str:
-    """The password hash of users created by `make_user`, cheap to verify."""
+    """The password hash of users created by `make_user`, which is cheap to verify."""
     return QUICK_HASH
 
 

@@ -112,7 +112,7 @@ def branches_of(scripts: ScriptDirectory, revision: str) -> set[str]:
 
 
 def merges_of_branches(scripts: ScriptDirectory) -> Iterator[str]:
-    """Instructions for undoing each revision that merges branches, such as `alembic merge heads` creates."""
+    """Instructions for undoing each revision that merges branches, as `alembic merge heads` does."""
     for script in scripts.walk_revisions():
         if script.is_merge_point and len(script.branch_labels) > 1:
             parents = [each for each in script.down_revision if "app" in branches_of(scripts, each)]

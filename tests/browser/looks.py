@@ -1,4 +1,4 @@
-"""Checks pages with axe, on a phone and in dark mode, and checks whether their HTML is valid."""
+"""Checks pages with axe, including on a phone and in dark mode, and checks whether their HTML is valid."""
 
 import gzip
 import json

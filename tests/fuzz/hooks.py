@@ -34,7 +34,7 @@ def before_load_schema(context, document):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Every other valid request contains real credentials: a password, a link, a token. The first check
+    """Every other valid request contains real credentials: a password, a link or a token. The first check
     rejects generated credentials, so later code would never be reached.
     """
     if case.meta is None or not case.meta.generation.mode.is_positive or next(_turns) % 2:

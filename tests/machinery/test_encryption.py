@@ -37,7 +37,7 @@ def production(**changes: object) -> Settings:
 
 
 def refusal(**changes: object) -> str:
-    """The only error message with which production refuses to start."""
+    """The only error message when production refuses to start."""
     with pytest.raises(ValidationError) as caught:
         production(**changes)
     [error] = caught.value.errors()
@@ -156,7 +156,7 @@ def test_remote_redis_and_mail_are_accepted_with_tls():
 
 
 def test_a_listed_host_may_be_used_without_tls():
-    """It may be in a container network, for example."""
+    """Such a host may be in a container network, for example."""
     assert production(
         database_url="postgresql://Postgres/app",
         redis_url="redis://redis/0",

@@ -1,4 +1,4 @@
-"""The keys of a purpose: keys derived from earlier secrets are used only to verify and decrypt."""
+"""The keys for a purpose: those derived from earlier secrets are used only to verify and decrypt."""
 
 import pytest
 

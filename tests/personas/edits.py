@@ -23,7 +23,7 @@ class Edit:
     at_seam: bool = False
     """Whether the edit is below a "your own … go below" comment."""
     is_formatting: bool = False
-    """Whether the edit only reformats lines, everywhere."""
+    """Whether the edit only reformats lines, throughout the project."""
 
     def __str__(self) -> str:
         return self.what

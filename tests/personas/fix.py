@@ -14,7 +14,7 @@ FIXED = "app/users/user_agents.py"
 FIX = 'return "".join(character for character in word if character.isprintable())'
 """What `FIXED` must contain in a project after the update."""
 SENTENCE = "Security: what a browser calls itself can no longer hold control characters"
-"""Its changelog entry."""
+"""The changelog entry of the fix."""
 
 VERSION = "1.1.0"
 TESTS = (

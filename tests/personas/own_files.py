@@ -64,7 +64,7 @@ async def test_a_login_is_required(client):
     assert (await client.get("/users/me/devices")).status_code == 401
 '''
 
-CUSTOMER_PACKAGE = '''"""What is known about customers, beside their accounts. Ours."""
+CUSTOMER_PACKAGE = '''"""What is known about customers, besides their accounts. Ours."""
 
 from app.crm.models import Customer
 

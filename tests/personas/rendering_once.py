@@ -17,7 +17,7 @@ from template_update import command, feature_commands, rendering
 
 ANSWERS = yaml.safe_load(Path(".copier-answers.yml").read_text("utf-8"))
 RENDERED = Path(ANSWERS["_src_path"]).parent / "rendered"
-"""The cache is beside the template, whose versions no longer change."""
+"""The cache is stored next to the template, whose versions no longer change."""
 
 render_anew = rendering.render
 

@@ -96,7 +96,7 @@ def differences(project: Path, fresh: Path, before: dict[str, bytes]) -> list[st
 
 
 def _compared(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The project's files, without git's own files and files that tools create."""
+    """The project's files, excluding git's own files and files that tools create."""
     return {name: content for name, content in files.items() if not MADE.search(name)}
 
 

@@ -64,7 +64,7 @@ def configure(engine: Engine, *, timeout: float, fast_paths: bool) -> None:
 
     @event.listens_for(engine, "reset")
     def on_reset(connection: Any, record: Any, state: PoolResetState) -> None:
-        # If SQLite rejects a COMMIT because of a deferred foreign key, the transaction stays open although
+        # If SQLite rejects a COMMIT because of a deferred foreign key, the transaction stays open, but
         # SQLAlchemy thinks it has ended. The next user of the connection could not start a transaction.
         if not state.terminate_only and connection.driver_connection.in_transaction:
             connection.rollback()

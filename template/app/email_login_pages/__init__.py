@@ -16,7 +16,7 @@ REQUIRES = ("email_login", "pages")
 """Features that must be installed before this one."""
 
 _FOLDER = Path(__file__).parent
-# Importing this module adds the sentences.
+# Importing this module adds the messages.
 _ = words
 
 

@@ -83,7 +83,7 @@ def _updated(codes: Iterable[str]) -> Iterator[tuple[Path, Catalog]]:
 
 
 def _own_folder() -> Path:
-    """The folder for the sentences of the application and of features without their own folder."""
+    """The folder for translations of the application, and of features that have no folder of their own."""
     return ROOT / "i18n" / "locales"
 
 

@@ -9,7 +9,7 @@ from app.tasks import PeriodicTask
 from app.web import App
 
 CLEANING = 600.0
-"""Seconds between runs, which delete expired content and e-mails that were set aside long ago."""
+"""Seconds between cleanup runs. Each run deletes expired content and e-mails that were set aside long ago."""
 
 
 def install(app: App) -> None:

@@ -85,7 +85,7 @@ class Worker:
         self.send_timeout = send_timeout
         self._keep_sent = keep_sent
         self._finished: set[int] = set()
-        """Ids of rows that have not been deleted yet, although their e-mails have been sent."""
+        """Ids of rows whose e-mails have been sent, but which have not been deleted yet."""
         self._to_keep: set[int] = set()
         """Like `_finished`, but for rows that are kept."""
 

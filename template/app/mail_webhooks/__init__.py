@@ -39,7 +39,7 @@ ON_MISSING.append(mark_missing)
 
 
 def install(app: App) -> None:
-    """Add the routes, and clear a mailbox's mark when a link that was e-mailed to it is used.
+    """Add the routes, and unmark a mailbox when a link that was e-mailed to it is used.
 
     Raises:
         SettingsError: a key cannot be read.

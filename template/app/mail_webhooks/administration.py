@@ -1,4 +1,4 @@
-"""Routes for superusers: list the mailboxes that get no e-mail, and clear them."""
+"""Routes for superusers: list the mailboxes that are blocked from getting e-mail, and unblock them."""
 
 from datetime import datetime
 from typing import Annotated

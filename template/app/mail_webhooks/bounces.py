@@ -100,7 +100,7 @@ async def marked_among(db: AsyncSession, addresses: Iterable[str]) -> set[str]:
 
 
 async def clear(db: AsyncSession, email: str) -> bool:
-    """Clear the mark on *email*, so it gets e-mail again. Returns False if it was not marked."""
+    """Remove the mark from *email*, so it gets e-mail again. Returns False if it was not marked."""
     marked = (BouncedMailbox.email == normalize_email(email), BouncedMailbox.cleared_at.is_(None))
     statement = update(BouncedMailbox).where(*marked).values(cleared_at=clock.now())
     cleared = await db.execute(

@@ -1,4 +1,4 @@
-"""Sentences for audit log events."""
+"""The audit log messages that describe events."""
 
 from app.i18n import gettext as _
 from app.i18n import gettext as translated
@@ -8,17 +8,17 @@ from app.users.schemas import PublicEvent
 # isort: split
 
 SENTENCES_OF_FEATURES: dict[str, str] = {}
-"""The sentences for features' events, marked with `N_`. Features add theirs when they are imported.
+"""The messages that describe features' events, marked with `N_`. Features add theirs when they are imported.
 
 A key is an event's name, optionally followed by the authentication method, such as `confirm totp`.
 """
 
 REFUSALS_OF_FEATURES: dict[str, str] = {}
-"""Like `SENTENCES_OF_FEATURES`, for attempts that were rejected."""
+"""Like `SENTENCES_OF_FEATURES`, but for attempts that were rejected."""
 
 
 def sentences() -> dict[str, str]:
-    """What happened, by event name, in the current language."""
+    """The messages in the current language, keyed by event name."""
     return {
         "register": _("The account was created"),
         "login": _("Logged in"),
@@ -53,7 +53,7 @@ def sentences() -> dict[str, str]:
 
 
 def refusals() -> dict[str, str]:
-    """Like `sentences`, for attempts that were rejected."""
+    """Like `sentences`, but for attempts that were rejected."""
     return {
         "register": _("Someone tried to create an account with your e-mail address"),
         "login": _("A login attempt was rejected"),
@@ -65,14 +65,14 @@ def refusals() -> dict[str, str]:
 
 
 def sentence_of(event: PublicEvent) -> str:
-    """What happened, for the owner of the account."""
+    """What happened, as shown to the owner of the account."""
     refused = event.outcome == "failure" and _find(event, refusals(), REFUSALS_OF_FEATURES)
     return refused or name_of(event)
 
 
 def name_of(event: PublicEvent) -> str:
-    """What happened or was attempted, for administrators. An event without a sentence is shown by its
-    name."""
+    """What happened or was attempted, as shown to administrators. An event that has no message is shown
+    by its name."""
     found = _find(event, sentences(), SENTENCES_OF_FEATURES)
     return found or event.event.replace("_", " ").capitalize()
 

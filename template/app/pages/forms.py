@@ -137,19 +137,19 @@ def show_again(
     given = msgspec.structs.asdict(form)
     kept = {name: value for name, value in given.items() if name not in _PASSWORDS}
     field, sentence = problem_of(error)
-    # A form without this field shows the sentence at the top.
+    # A form without this field shows the message at the top.
     errors = {field if field in given else "": sentence}
     shown: dict[str, Any] = kept | {"errors": errors} | values
     return html_page(request, template, status=400, **shown)
 
 
 def problem_of(error: Exception) -> tuple[str, str]:
-    """The field that *error* is about, or an empty string, and the sentence to show."""
+    """The field that *error* is about, or an empty string, and the message to show."""
     match error:
         case UserAlreadyExists():
             return "email", _("This e-mail address already has an account.")
         case InvalidCredentials() | InactiveUser():
-            # The same sentence for both: telling them apart would reveal which addresses have an account.
+            # The same message for both: telling them apart would reveal which addresses have an account.
             return "", _("The e-mail address or the password is wrong.")
         case InvalidEmail() | InvalidPassword() | WrongPassword():
             return error.field, translated(str(error))

@@ -1,6 +1,6 @@
 """Messages that the next page shows once, after a redirect.
 
-A cookie contains the name of the message, never its text, so a forged cookie can show only a sentence from
+A cookie contains the name of the message, never its text, so a forged cookie can show only a message from
 this list.
 """
 

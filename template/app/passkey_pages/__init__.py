@@ -18,7 +18,7 @@ REQUIRES = ("pages", "passkeys", "second_factor_pages")
 """Features that must be installed before this one."""
 
 _FOLDER = Path(__file__).parent
-# Importing this module adds the sentences.
+# Importing this module adds the messages.
 _ = words
 
 

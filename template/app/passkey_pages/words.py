@@ -1,4 +1,4 @@
-"""Messages and audit log sentences about passkeys. Change the wording as you like."""
+"""Messages about passkeys, on pages and in the audit log. Change the wording as you like."""
 
 from app.i18n import N_
 from app.pages.events import REFUSALS_OF_FEATURES, SENTENCES_OF_FEATURES

@@ -1,4 +1,4 @@
-"""An account's second factors, for superusers, who can remove all of them but never add one."""
+"""Pages for superusers: see and remove an account's second factors. Superusers can never add one."""
 
 from hawkapi import Request
 from hawkapi.responses.response import Response

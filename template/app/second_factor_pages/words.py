@@ -1,6 +1,6 @@
-"""Messages and audit log sentences. Change the wording as you like.
+"""Messages on pages and in the audit log. Change the wording as you like.
 
-A factor can define its own sentences for its answers, with the method in the key, such as `confirm code`.
+A factor can define its own audit log messages: its keys then include the method, as in `confirm code`.
 """
 
 from app.i18n import N_

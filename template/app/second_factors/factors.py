@@ -117,7 +117,7 @@ class Factor(Protocol):
     method: str
     """The name of the answer's field, such as `code`."""
     refusal: str
-    """The sentence shown if the answer is wrong, marked with `N_`."""
+    """The message shown if the answer is wrong, marked with `N_`."""
 
     def number_of(self, user_id: str) -> ColumnElement[int]:
         """The number of factors of this kind that the account has set up, as a subquery."""

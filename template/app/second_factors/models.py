@@ -31,7 +31,7 @@ class PendingLogin(Base):
 
 
 class RecoveryCode(Base):
-    """A code that replaces a lost second factor once."""
+    """A single-use code that stands in for a lost second factor."""
 
     __tablename__ = "recovery_codes"
 

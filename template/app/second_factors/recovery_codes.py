@@ -1,4 +1,4 @@
-"""Recovery codes: ten codes that each replace a lost second factor once (ASVS 6.5.1, 6.5.2).
+"""Recovery codes: ten single-use codes that stand in for a lost second factor (ASVS 6.5.1, 6.5.2).
 
 You may change the number of codes. Codes with fewer than 112 bits would need a slow hash.
 """
@@ -27,7 +27,7 @@ async def renew(db: AsyncSession, user_id: str) -> list[str]:
 
 
 async def spend(db: AsyncSession, user_id: str, code: str) -> bool:
-    """Use up *code*. One DELETE decides, so only one of several simultaneous uses succeeds."""
+    """Use up *code*. A single DELETE settles the race, so only one of several simultaneous uses succeeds."""
     spent = await db.execute(
         delete(RecoveryCode)
         .where(RecoveryCode.user_id == user_id, RecoveryCode.code_hash == _hash(letters_of(code)))

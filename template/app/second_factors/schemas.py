@@ -30,7 +30,7 @@ class LoginAnswer(FactorAnswer, kw_only=True):
 
 
 class RecoveryCodes(Secret):
-    """Each code replaces a lost factor once. The codes are never shown again."""
+    """Single-use codes that stand in for a lost second factor. They are never shown again."""
 
     recovery_codes: list[str]
 

@@ -95,7 +95,7 @@ def _brand_color(value: str) -> str:
 
 
 def _contrast_with_white(color: str) -> float:
-    """The contrast ratio of *color* and white, as WCAG 2.2 defines it."""
+    """The contrast ratio between *color* and white, as WCAG 2.2 defines it."""
     channels = [int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     red, green, blue = (
         each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels

@@ -1,4 +1,4 @@
-"""Sentences for the audit log about authenticator app codes. Change the wording as you like."""
+"""Audit log messages about authenticator app codes. Change the wording as you like."""
 
 from app.i18n import N_
 from app.pages.events import REFUSALS_OF_FEATURES, SENTENCES_OF_FEATURES

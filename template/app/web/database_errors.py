@@ -50,7 +50,7 @@ def is_damaged(error: BaseException | None) -> bool:
 
 
 def waited_for_database(error: TimeoutError) -> bool:
-    """Whether the code that `asyncio.timeout` cancelled with *error* was waiting for the database."""
+    """Whether the code was waiting for the database when `asyncio.timeout` cancelled it with *error*."""
     traceback = error.__cause__.__traceback__ if error.__cause__ is not None else None
     frames = walk_tb(traceback)
     return any(frame.f_globals.get("__name__", "").startswith("sqlalchemy.") for frame, _ in frames)

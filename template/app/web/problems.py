@@ -44,7 +44,7 @@ _DEFAULT_CODES = {
 
 
 def default_code(status: int) -> str:
-    """The code for an error without its own code: usually the name of its status, such as `conflict`."""
+    """The code for an error that does not define one: usually the name of its status, such as `conflict`."""
     return _DEFAULT_CODES.get(status) or HTTPStatus(status).name.lower()
 
 

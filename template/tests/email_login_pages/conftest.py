@@ -15,7 +15,7 @@ NEXT = "/account/sessions"
 
 
 async def ask(browser: httpx.AsyncClient, email: str = EMAIL, next: str = NEXT) -> httpx.Response:
-    """The page that asks for the code, once the address form has been submitted."""
+    """Submit the address form. Returns the page that asks for the code."""
     return await follow(browser, await browser.post("/login/email", data={"email": email, "next": next}))
 
 

@@ -60,7 +60,7 @@ def write_mail(measured):
 
 
 class Sender(InMemoryBackend):
-    """Fails with *error*, if any."""
+    """A backend that fails with *error*, if there is one."""
 
     def __init__(self, error=None):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Passkeys: add one, log in with it, use it as a second factor, manage it."""
+"""Passkeys: how owners add them, log in with them, use them as a second factor and manage them."""
 
 from datetime import timedelta
 

@@ -51,7 +51,7 @@ def press(browser: httpx.AsyncClient, path: str):
 
 
 async def give_password(browser: httpx.AsyncClient, **form: str) -> httpx.Response:
-    """The page that asks for the second factor."""
+    """Enter the password. Returns the page that asks for the second factor."""
     answer = await browser.post("/login", data=ADA | {"next": NEXT} | form)
     assert answer.status_code == 303, answer.text
     return await browser.get(answer.headers["location"])

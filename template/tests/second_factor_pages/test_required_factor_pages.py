@@ -9,7 +9,7 @@ PAGE = "/account/second-factors"
 
 @pytest.fixture
 async def newcomer(make_user, manager, browser):
-    """A browser that has logged in with a password only, although a factor is required."""
+    """A browser that has logged in with only a password, even though a second factor is required."""
     await make_user(ADA["email"], is_verified=True)
     manager.require_second_factor = "all"
     entered = await browser.post("/login", data=ADA)

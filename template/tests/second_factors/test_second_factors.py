@@ -1,4 +1,4 @@
-"""Second factors: set one up, log in with it, confirm with it, remove it, reset an account's factors."""
+"""Second factors: setting one up, logging in, confirming, removing it, and resetting an account's factors."""
 
 from datetime import timedelta
 

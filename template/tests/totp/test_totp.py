@@ -1,4 +1,4 @@
-"""Authenticator apps: set one up, log in with it, remove it."""
+"""Authenticator apps: setting one up, logging in with it and removing it."""
 
 from datetime import timedelta
 

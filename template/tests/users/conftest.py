@@ -1,4 +1,4 @@
-"""Fixtures for the users tests: e-mailed links, expired tokens, a second application."""
+"""Fixtures for the users tests: e-mailed links, expired tokens and a second application."""
 
 import asyncio
 import re
@@ -339,7 +339,7 @@ def headers_of_answer(
 
 @pytest.fixture
 async def root(make_user: Callable[..., Awaitable[User]]) -> User:
-    """The superuser that `admin` is logged in as, the oldest account in a test."""
+    """The superuser that `admin` is logged in as. Its account is the oldest one in a test."""
     return await make_user("root@example.com", is_superuser=True, created_at=datetime(2020, 1, 1, tzinfo=UTC))
 
 

@@ -328,7 +328,7 @@ def lines(events):
 
 @FLOWS
 async def test_each_event_is_audited_once(begin, lines, happens, expected):
-    """Checklist 39: this includes failures, although their status is 400 or 401."""
+    """Checklist 39: this includes failures, even though their status is 400 or 401."""
     await happens(await begin())
 
     assert await lines() == expected

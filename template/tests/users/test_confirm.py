@@ -190,7 +190,7 @@ async def test_a_wrong_password_changes_nothing(
 
 
 async def test_a_wrong_password_is_audited(confirm, make_user, begin_session, headers_of, events):
-    """The event is committed although the response is an error."""
+    """The event is committed even though the response is an error."""
     user = await make_user()
 
     await confirm(headers_of(await begin_session(user)), password="x")

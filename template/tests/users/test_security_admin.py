@@ -32,7 +32,7 @@ APP = application()
 
 
 def operations_of_administration():
-    """The method and path of every operation tagged `administration`, so that new ones are covered too."""
+    """The method and path of every operation tagged `administration`, so new ones are covered, too."""
     return [
         (method.upper(), path)
         for path, item in APP.openapi()["paths"].items()

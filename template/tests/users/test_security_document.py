@@ -1,4 +1,4 @@
-"""SECURITY.md matches the application: limits, settings and keys. Change both together."""
+"""The limits, settings and keys in SECURITY.md match the application. Change both together."""
 
 import hmac
 import re
@@ -33,7 +33,7 @@ def _named_in_code() -> set[str]:
 
 
 def test_the_limits_match_the_code() -> None:
-    """The document has each row of app/users/rate_limits.py, with its name and six rates."""
+    """The document lists every row of app/users/rate_limits.py, with its name and six rates."""
     # A feature adds its rows when it is imported.
     load_features()
     stated = {name: Limit(*cells[:6]) for name, cells in _rows(r"`([a-z_]+)`")}

@@ -22,7 +22,7 @@ async def private(other_client):
 
 
 def visible(answer):
-    """Everything in a response that a client can see, but only the shape of the cookie."""
+    """Everything in a response that a client can see. Only the shape of the cookie is included."""
     cookie = answer.headers["set-cookie"]
     headers = dict(answer.headers) | {"set-cookie": "", "x-request-id": ""}
     return answer.status_code, answer.content, headers, len(cookie), cookie.partition(";")[2]

@@ -1,4 +1,4 @@
-"""Fixtures for the limits: a shared Redis, Redis servers that tests restart, small applications.
+"""Fixtures for the limits: a shared Redis, Redis servers that tests restart, and small applications.
 
 TEST_REDIS_URL names the shared Redis; without it, `redis-server` is started on a free port.
 """

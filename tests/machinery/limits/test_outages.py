@@ -1,4 +1,4 @@
-"""While Redis is down, requests are served without waiting, and its limits apply again once it is back."""
+"""While Redis is down, requests are served without waiting. Its limits apply again once it is back."""
 
 import asyncio
 import logging
@@ -51,13 +51,13 @@ def fragile() -> Fragile:
 
 @pytest.fixture
 def counting_alone(fragile: Fragile) -> CircuitBreaker:
-    """REDIS_OUTAGE=memory"""
+    """The circuit breaker with REDIS_OUTAGE=memory."""
     return CircuitBreaker(fragile, MemoryLimiter())
 
 
 @pytest.fixture
 def refusing(fragile: Fragile) -> CircuitBreaker:
-    """REDIS_OUTAGE=refuse"""
+    """The circuit breaker with REDIS_OUTAGE=refuse."""
     return CircuitBreaker(fragile, None)
 
 

@@ -1,4 +1,4 @@
-"""How long the outbox keeps e-mails: no link after its expiry, no e-mail forever. CWE-459."""
+"""How long the outbox keeps e-mails: no link outlives its expiry, and no e-mail is kept forever. CWE-459."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

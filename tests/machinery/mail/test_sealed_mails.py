@@ -119,7 +119,7 @@ async def test_a_mail_that_was_changed_in_the_table_is_not_sent(db: Database, wr
 async def test_the_mailbox_leaves_out_what_it_cannot_open(
     db: Database, write, build_app: Callable[..., App]
 ) -> None:
-    """SECRET_KEY has been changed in development since the e-mail was sent."""
+    """SECRET_KEY has been changed in development since the e-mail was written."""
     await write(build_app(secret_key=OTHER).state.db)
     await write()
     async with db.session() as session:

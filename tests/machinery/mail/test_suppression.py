@@ -1,4 +1,4 @@
-"""A feature can suppress e-mail to certain addresses at the time of sending."""
+"""A feature can suppress e-mails to certain addresses when they are about to be sent."""
 
 from typing import NoReturn
 

@@ -50,7 +50,7 @@ class Request:
     content: Any
     at: float | None = None
     key: Any = None
-    """A key other than the provider's."""
+    """The key to sign with, if not the provider's."""
 
     def signed(self) -> tuple[dict[str, str], bytes]:
         at = time.time() if self.at is None else self.at

@@ -23,7 +23,7 @@ from app.passkeys.models import Passkey
 PARTY = RelyingParty("example.org", "Example", ["https://example.org"])
 VECTORS = json.loads((Path(__file__).parent / "w3c_vectors.json").read_text("utf-8"))
 NOT_OFFERED = {"packed-es384", "packed-es512", "packed-ed448"}
-"""Algorithms that the options do not offer. Browsers use only algorithms that the options offer."""
+"""Algorithms that the options do not offer. Browsers use only algorithms that are offered."""
 IN_A_FRAME = {"none-es256-crossOrigin", "none-es256-topOrigin"}
 SUPPORTED = sorted(VECTORS.keys() - NOT_OFFERED - IN_A_FRAME)
 

@@ -37,7 +37,7 @@ def read_all(admin, read_on):
 
 @pytest.fixture
 def make_users(make_user):
-    """`await make_users("ada", "bob", created_at=...)`: one account per name, the last the newest."""
+    """`await make_users("ada", "bob", created_at=...)`: one account per name. The last one is the newest."""
 
     async def make(*names, **columns):
         return [

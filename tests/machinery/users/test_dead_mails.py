@@ -1,4 +1,4 @@
-"""E-mails that were set aside, at /users/mails: who sees them, what is shown, sending again and dropping."""
+"""E-mails that were set aside, at /users/mails: who sees them, what is shown, resending and dropping."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""For every error code, a request that causes it. Each test is named after its code."""
+"""Requests that cause each of the error codes. Each test is named after its code."""
 
 import asyncio
 from collections.abc import AsyncIterator

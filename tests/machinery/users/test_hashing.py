@@ -67,7 +67,7 @@ def test_the_dummy_hash_costs_as_much_as_a_real_one():
 
 
 async def test_a_missing_user_has_no_password(hasher, monkeypatch):
-    """This is true even if the password matches the dummy hash."""
+    """Verification fails even if the password matches the dummy hash."""
     monkeypatch.setattr(hashing, "verify_password", lambda password, hashed: True)
 
     assert not await hasher.verify("anything", None)

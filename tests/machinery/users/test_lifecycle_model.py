@@ -1,4 +1,4 @@
-"""The account lifecycle compared with a model: any actions in any order, with all old tokens.
+"""The account lifecycle compared with a model: any actions in any order, with all old tokens retried.
 
 Hypothesis generates sequences of steps. The model below predicts the result of each step in plain Python.
 After each step, the test tries every session, link and password that ever existed. Time passes only where a
@@ -227,7 +227,7 @@ class World:
 # The steps
 
 numbers = st.integers(min_value=0, max_value=999)
-"""Chooses one of the existing items, by the remainder."""
+"""Chooses one of the existing items: its index is the remainder of dividing by their number."""
 mostly = st.sampled_from([True, True, True, False])
 
 

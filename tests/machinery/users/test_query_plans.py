@@ -221,7 +221,7 @@ async def test_the_task_that_deletes_accounts_reads_only_those(run_task, plans):
 
 
 class Asked:
-    """Sends requests from users and from a superuser, and records which routes got one."""
+    """Sends requests from users and from a superuser, and records which routes received one."""
 
     def __init__(self, app, client, admin):
         self._app, self._client, self._admin = app, client, admin

@@ -115,7 +115,7 @@ async def test_reuse_within_the_grace_period_sends_no_notice(
 async def test_a_token_replaced_twice_returns_the_current_one_within_its_grace_period(
     refresh, rotate, make_user, begin_session, set_clock
 ):
-    """R0 -> R1 -> R2, while the other tab still has R0."""
+    """R0 is replaced by R1, and R1 by R2, while the other tab still has R0."""
     first = (await begin_session(await make_user())).token
     second = await rotate(first)
     set_clock(START + 10 * SECOND)

@@ -237,7 +237,7 @@ ALIKE = [
 
 
 async def test_the_database_compares_addresses_as_python_does(db, make_user):
-    """Advisory 49: with another collation, they would share an account but not its limits."""
+    """Advisory 49: with another collation, spellings would share an account but not its limits."""
     stored = [(await make_user(email)).email for email in ALIKE]
 
     async with db.session() as session:

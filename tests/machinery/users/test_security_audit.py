@@ -35,7 +35,7 @@ def log():
 
 
 async def test_a_login_and_a_failed_login_are_audited_once_each(client, make_user, events):
-    """Checklist 39: with the time in UTC, user, IP address, browser, method and outcome."""
+    """Checklist 39: each event has the time in UTC, user, IP address, browser, method and outcome."""
     user = await make_user()
     client.headers["User-Agent"] = FIREFOX
     begun = clock.now()

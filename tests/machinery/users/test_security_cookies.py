@@ -54,7 +54,7 @@ def unsafe_operations(app):
 @pytest.fixture
 def statuses_of(client, make_user, begin_session, headers_of, unsafe_operations):
     """`await statuses_of(extra)`: the status of every such operation, sent with a superuser's cookie. Each
-    request uses a new, recently logged-in superuser, so that nothing else rejects it.
+    request uses a new, recently logged-in superuser, so nothing else rejects it.
     """
     numbers = count()
 
@@ -367,7 +367,7 @@ async def test_its_own_pages_can_log_a_browser_in(client, make_user, headers):
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
 async def test_no_form_of_another_site_is_read_as_json(client, make_user, content_type):
-    """Checklist 35: these types need no CORS preflight."""
+    """Checklist 35: these content types require no CORS preflight."""
     await make_user("ada@example.com")
     body = b'{"email":"ada@example.com","password":"correct horse battery","x":"="}'
 

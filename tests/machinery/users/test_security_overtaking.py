@@ -1,5 +1,5 @@
-"""One request overtakes another in its transaction: no session survives, no request fails. CWE-362,
-CWE-833."""
+"""One request overtakes another in its transaction: no session survives, and no request fails.
+CWE-362, CWE-833."""
 
 import asyncio
 

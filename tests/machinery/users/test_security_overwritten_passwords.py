@@ -39,7 +39,7 @@ async def by_the_command_line(it):
 
 
 async def by_sql_as_the_page_says(it):
-    """SECURITY.md: the hash and the version in one statement."""
+    """Update the hash and the version in one statement, as described in SECURITY.md."""
     statement = (
         "UPDATE users SET hashed_password = :hashed, password_version = password_version + 1"
         " WHERE email = 'ada@example.com'"
@@ -62,7 +62,7 @@ async def test_a_password_set_in_code_invalidates_all_tokens(
 
 
 async def test_a_hash_written_directly_keeps_tokens_valid(client, db, make_user, every_token):
-    """SECURITY.md says so, and says what else to update."""
+    """SECURITY.md documents this, and what else to update."""
     user = await make_user()
     good = await every_token(user)
 

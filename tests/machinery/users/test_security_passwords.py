@@ -130,7 +130,7 @@ async def test_an_overlong_password_is_refused_every_way(set_password, hash_call
 @WAYS
 @pytest.mark.parametrize("password", ["pq zrvmw" * 8, "pqzrv mwkd" * 10, "pq☃zrvmw" * 16], ids=len)
 async def test_a_long_password_is_not_truncated_anywhere(set_password, log_in, way, password):
-    """Checklist 1: it may have 64 and more characters, all of them significant (ASVS 6.2.9, 6.2.8)."""
+    """Checklist 1: it may have 64 or more characters, all of them significant (ASVS 6.2.9, 6.2.8)."""
     answer = await set_password(way, password)
 
     assert answer.status_code in (200, 201)
@@ -312,7 +312,7 @@ ALPHABETS = {
 @pytest.mark.parametrize("alphabet", ALPHABETS.values(), ids=ALPHABETS)
 @pytest.mark.parametrize("length", [12, 20])
 def test_generated_passwords_are_accepted(common, alphabet, length):
-    """Checklist 2: 2,000 of each kind, the same in each run. The owner and the application have names."""
+    """Checklist 2: 2,000 of each kind, the same in each run, even if the owner and the app have names."""
     source = random.Random(length)
     drawn = ["".join(source.choices(alphabet, k=length)) for _ in range(2000)]
     words = context_words(ADDRESS, {"name": "Ada Lovelace"}) | {"HawkAPI app", "hawkapi"}
@@ -323,7 +323,7 @@ def test_generated_passwords_are_accepted(common, alphabet, length):
 
 @pytest.mark.parametrize("between", [" ", "-", ""])
 def test_four_random_words_with_a_digit_are_accepted(common, between):
-    """Checklist 2: they are accepted although each word is common."""
+    """Checklist 2: they are accepted even though each word is common."""
     words = sorted(each for each in common if each.isascii() and each.isalpha() and len(each) < 8)
     source = random.Random(len(between))
     drawn = [between.join(source.choices(words, k=4)) + str(source.randrange(10)) for _ in range(2000)]
@@ -517,7 +517,7 @@ async def server(monkeypatch):
 
 @pytest.fixture
 async def asking(server, manager):
-    """The application queries the server."""
+    """Makes the application query the server."""
     check = BreachCheck(server.url, timeout=5)
     manager.policy = replace(manager.policy, breaches=check)
     yield

@@ -1,4 +1,4 @@
-"""Concurrent requests: the database decides, and exactly one of them wins. CWE-362, CWE-367."""
+"""Concurrent requests: the database settles the race, and exactly one request wins. CWE-362, CWE-367."""
 
 import asyncio
 import re
@@ -23,7 +23,7 @@ async def test_only_one_of_six_concurrent_registrations_succeeds(client, at_once
 async def test_an_address_taken_after_the_lookup_is_a_conflict(
     client, manager, make_user, accounts, outbox, monkeypatch
 ):
-    """The unique index decides, even if the earlier lookup found nobody."""
+    """The unique index has the final say, even if the earlier lookup found no account."""
     await make_user("ada@example.com")
 
     async def sees_nobody(session, email):

@@ -142,7 +142,7 @@ async def test_each_bearer_login_has_its_own_tokens(client, make_user, session_r
 
 
 async def test_two_session_cookies_cannot_be_combined(client, make_user, begin_session, headers_of):
-    """Checklist 17: a planted cookie beside the real one is never combined with it."""
+    """Checklist 17: a cookie planted alongside the real one is never combined with it."""
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
     of_ada = headers_of(await begin_session(ada, kind="cookie"))["Cookie"]
     planted = headers_of(await begin_session(eve, kind="cookie"))["Cookie"]

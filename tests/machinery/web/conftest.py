@@ -164,7 +164,7 @@ class Thing(Tables):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(50), unique=True)
     number: Mapped[int | None]
-    # Checked only at COMMIT, so a transaction can fail although every statement succeeded.
+    # Checked only at COMMIT, so a transaction can fail even if every statement succeeds.
     shelf_id: Mapped[int | None] = mapped_column(
         ForeignKey("web_test_shelves.id", deferrable=True, initially="DEFERRED")
     )

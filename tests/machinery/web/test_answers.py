@@ -1,4 +1,4 @@
-"""Responses: streams and files work, 204 is empty, and exactly the fields of the response model are sent."""
+"""Responses: streams and files work, a 204 is empty, and exactly the response model's fields are sent."""
 
 from typing import Any
 

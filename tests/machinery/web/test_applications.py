@@ -17,7 +17,7 @@ from app.web import App
 
 
 class Server:
-    """The lifespan side of a server."""
+    """The part of a server that handles the lifespan."""
 
     def __init__(self, app: App) -> None:
         self.to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()

@@ -1,4 +1,4 @@
-"""The client of a request: the address behind trusted proxies and the user agent, whatever is sent."""
+"""The client of a request: its address behind trusted proxies, and its user agent, whatever is sent."""
 
 from ipaddress import ip_network
 from typing import Any

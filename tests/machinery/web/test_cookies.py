@@ -1,5 +1,5 @@
-"""Cookies: any number on every response, and none can break out of its header. Request cookies have exactly
-the names that browsers use.
+"""Cookies: every response can set any number, and none can break out of its header. Request cookies have
+exactly the names that browsers use.
 """
 
 from typing import Annotated, Any

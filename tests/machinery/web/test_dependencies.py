@@ -1,4 +1,4 @@
-"""Dependencies: run once per request, see errors, finish before the response, and never hide errors."""
+"""Dependencies run once per request, see errors, finish before the response, and never hide errors."""
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""All errors in a body or a query are reported at once, field by field."""
+"""All errors in a body or a query are reported together, field by field."""
 
 import enum
 from datetime import date, datetime, timedelta

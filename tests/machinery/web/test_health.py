@@ -1,4 +1,4 @@
-"""Health routes for load balancers, without internal details."""
+"""Health routes for load balancers, which reveal no internal details."""
 
 import pytest
 

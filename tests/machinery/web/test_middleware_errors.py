@@ -1,4 +1,4 @@
-"""An exception outside an endpoint also becomes a response of the application, not of the server."""
+"""An exception outside an endpoint also becomes a response from the application, not from the server."""
 
 import pytest
 from hawkapi.responses import StreamingResponse

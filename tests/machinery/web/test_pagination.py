@@ -53,7 +53,7 @@ NOW = clock.now()
 
 
 def post(number: int) -> Post:
-    """Many of these have the same rank, title and time."""
+    """A new post. Many posts have the same rank, title and time."""
     return Post(
         id=f"{number * 7919 % 10007:05}",
         title=f"title {number % 3}",
@@ -121,7 +121,7 @@ async def http(listing) -> AsyncIterator[Any]:
 
 @pytest.fixture
 def add(listing):
-    """`await add(rows)`"""
+    """`await add(rows)`: add *rows* to the table."""
 
     async def store(rows: list[Post]) -> list[Post]:
         async with listing.state.db.session() as session:

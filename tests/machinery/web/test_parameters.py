@@ -1,4 +1,4 @@
-"""Query, header, cookie and path parameters: present, of the right type and within limits, or a 4xx."""
+"""Query, header, cookie and path parameters: missing, mistyped and out-of-range values cause a 4xx."""
 
 from datetime import date
 from enum import Enum

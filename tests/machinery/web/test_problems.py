@@ -1,4 +1,4 @@
-"""Errors: each is problem details without internals, and is logged if it is a server error."""
+"""Each error is returned as problem details without internals, and logged if it is a server error."""
 
 import logging
 from typing import Any

@@ -1,4 +1,4 @@
-"""The session of GET and HEAD: no transaction, and no state left on the connection."""
+"""The database session of GET and HEAD: it opens no transaction and leaves no state on the connection."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ from app.database import Db, separate_transaction
 
 @pytest.fixture(params=[True, False], ids=["fast", "plain"])
 def settings(settings, request):
-    """With and without DATABASE_FAST_PATHS."""
+    """The settings with and without DATABASE_FAST_PATHS."""
     return settings.model_copy(update={"database_fast_paths": request.param})
 
 

@@ -1,4 +1,4 @@
-"""SQLite: one round trip to the connection's thread per statement, with the driver's results."""
+"""SQLite: each statement takes one round trip to the connection's thread and has the driver's results."""
 
 import aiosqlite
 import pytest

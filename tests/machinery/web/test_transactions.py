@@ -15,7 +15,7 @@ from app.web import Problem
 
 @pytest.fixture(params=[True, False], ids=["fast", "plain"])
 def settings(settings, request):
-    """With and without DATABASE_FAST_PATHS."""
+    """The settings with and without DATABASE_FAST_PATHS."""
     return settings.model_copy(update={"database_fast_paths": request.param})
 
 

@@ -1,4 +1,4 @@
-"""Invitations, for superusers: list, invite, withdraw."""
+"""Pages for superusers: list invitations, invite people and withdraw invitations."""
 
 from typing import Annotated
 

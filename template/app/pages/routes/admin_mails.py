@@ -1,4 +1,4 @@
-"""E-mails that could not be sent, for superusers: inspect, send again or delete them.
+"""Pages for superusers: inspect, resend or delete e-mails that could not be sent.
 
 The pages never show the text of an e-mail, which may contain a link that gives access to the account.
 """

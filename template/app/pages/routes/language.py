@@ -1,6 +1,7 @@
 """Choose the language of the pages and e-mails. The form is in the footer of every page.
 
-A cookie stores the choice for this browser. The account stores it for other browsers and for e-mails.
+A cookie stores the choice for this browser. The choice is also saved in the account, so it applies in other
+browsers and in e-mails.
 """
 
 from typing import Annotated

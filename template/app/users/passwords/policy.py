@@ -154,7 +154,7 @@ class PasswordPolicy:
             )
 
     async def check_rules(self, password: str, *, min_length: int, words: Iterable[str] = ()) -> None:
-        """Like `check`, without the breach check."""
+        """Like `check`, but without the breach check."""
         if self._common is None and self.load_common is not None:
             self._common = await asyncio.to_thread(self.load_common)
         check_password(

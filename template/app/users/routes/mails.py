@@ -1,4 +1,7 @@
-"""E-mails that were set aside, for superusers. Their text is never shown: it may contain a working link."""
+"""Routes for superusers: list, retry and delete e-mails that were set aside.
+
+Their text is never shown, because it may contain a working link.
+"""
 
 from typing import Annotated
 

@@ -115,7 +115,7 @@ def _told(error: msgspec.ValidationError, path: str) -> Iterator[FieldError]:
 
 
 def sentence_for(message: str) -> str:
-    """A readable sentence for msgspec's *message*. It does not quote the value, which may be a password.
+    """msgspec's *message*, rewritten as a readable sentence without the value, which may be a password.
 
     Any other message comes from your own `__post_init__`, so it is only translated.
     """

@@ -57,7 +57,7 @@ def build_document(
 ) -> dict[str, Any]:
     """The document for *endpoints*. Routes with `include_in_schema=False` are left out.
 
-    The tags are in the order of *tag_descriptions*, followed by those without a description.
+    Tags come in the order of *tag_descriptions*, followed by those without a description.
     """
     slots: list[_Slot] = []
     schemes: dict[str, Any] = {}

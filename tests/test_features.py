@@ -21,6 +21,7 @@ from personas.people import (
     OTHER_MAILS,
     REFORMATTED,
     SETTINGS,
+    Persona,
 )
 from personas.updating import project_of, update
 
@@ -41,7 +42,11 @@ FEATURES = [
 ALONE = ["devcontainer", "pre_commit", "update_workflow", "vscode"]
 """Features that consist only of their own files, so nothing can depend on the order."""
 NONE: dict[str, bool] = dict.fromkeys(FEATURES + ALONE, False)
-EDITED = [A_COLUMN, A_ROUTE, OTHER_MAILS, MIDDLEWARE, SETTINGS, REFORMATTED]
+SOME = (A_COLUMN, A_ROUTE, OTHER_MAILS, MIDDLEWARE, SETTINGS)
+EDITED = [
+    Persona("the edits of five people", tuple(edit for each in SOME for edit in each.edits)),
+    REFORMATTED,
+]
 
 type Change = Callable[[Path, dict[str, object]], str]
 type New = Callable[..., Path]

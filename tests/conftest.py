@@ -8,6 +8,7 @@ run in one virtual environment, which is created once and kept in `.cache`.
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 from uuid import uuid4
@@ -364,9 +365,14 @@ def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 60)
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port on which nothing listens. It is below the ports that the system uses for outgoing connections,
+    so that none of them takes it first.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Scheduling(LoadScopeScheduling):

@@ -50,10 +50,10 @@ meaningful edits, and from comments and lines that are changed, added or deleted
 edit is named by a word that occurs nowhere else.
 
 - **Merged**: the edit is where it was, outside of every conflict. Every other edit is a git conflict, or a
-  deleted line that the template moved and that the report names.
+  line that the report names: a deleted line that the template moved, or one that is now in another function.
 - **Lost**: the edit is in no file and in no conflict, or a line that it deleted has come back.
 - **Misplaced**: the edit is in another function or class (according to Python's `ast`), section, table or
-  block, or the file no longer parses.
+  block without a word in the report, or the file no longer parses.
 - **Twice**: the edit is duplicated, or is next to a line that it replaced.
 - **Tests pass**: how many of the conflict-free projects in a sample pass their tests. These projects have
   fewer edits.

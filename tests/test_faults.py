@@ -176,13 +176,19 @@ def test_a_server_drains_before_it_stops(project: Path, python: Path, on_sqlite:
         idle.sendall(ASK.format("/livez").encode())
         assert b"connection: close" not in idle.recv(65536)
         server.terminate()
-        answer = b""
-        # Wait until the process of this connection has also received the signal.
-        while b"connection: close" not in answer:
-            idle.sendall(ASK.format("/readyz").encode())
-            answer = idle.recv(65536)
-        assert answer.startswith(b"HTTP/1.1 503")
+        assert last_response_on(idle).startswith(b"HTTP/1.1 503")
         assert server.wait(45) == 0
+
+
+def last_response_on(connection: socket.socket) -> bytes:
+    """Send requests until the process at the other end has also received the signal. Returns the response
+    that closes the connection.
+    """
+    answer = b""
+    while b"connection: close" not in answer:
+        connection.sendall(ASK.format("/readyz").encode())
+        answer = connection.recv(65536)
+    return answer
 
 
 def test_the_response_to_an_earlier_request_closes_its_connection(
@@ -197,10 +203,7 @@ def test_the_response_to_an_earlier_request_closes_its_connection(
         other.sendall(ASK.format("/livez").encode())
         assert b"connection: close" not in other.recv(65536)
         server.terminate()
-        answer = b""
-        while b"connection: close" not in answer:
-            other.sendall(ASK.format("/readyz").encode())
-            answer = other.recv(65536)
+        last_response_on(other)
 
         slow.sendall(body)
 

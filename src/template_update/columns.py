@@ -28,7 +28,7 @@ class _Addition:
 def added_twice(files: PythonFiles) -> Iterator[tuple[str, int, str]]:
     """The path, the line and a message for each column or table that both sides add."""
     mine = {each.name: each for each in _of_models(files.yours, files.own, without=files.old)}
-    # Migrations override models, because only migrations show what is in the database.
+    # Migrations take precedence over models, because they create what is in the database.
     mine |= {each.name: each for each in _of_migrations(files.yours, files.own, without=files.old)}
     brought = set(files.brought)
     for theirs in _of_migrations(files.new, files.brought, without=files.old):

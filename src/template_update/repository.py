@@ -190,7 +190,7 @@ class Repository:
             f"{state} {self.inside(path)}" for state, path in lines if path != f"{self.prefix}{LOCK_FILE}"
         ]
 
-    # What is left to do after an update
+    # Unfinished work after an update
 
     def markers(self) -> dict[str, int]:
         """The line of the first conflict marker in each project file that has one."""

@@ -81,8 +81,8 @@ class LoginCodes:
         """E-mail a code to *email* if its account can log in. Returns the id of the request and the key for
         the browser.
 
-        The work is the same in every case, so nobody learns which addresses have an account (CWE-204,
-        CWE-208).
+        Every request does the same work, so neither the response nor its timing reveals which addresses have
+        an account (CWE-204, CWE-208).
         """
         user, gets_mail = await self._users.find_for_login_mail(db, email=email, limit="request_login_code")
         owner = user if gets_mail else None
@@ -195,7 +195,7 @@ class LoginCodes:
         return user
 
     async def _tell_of_wrong(self, db: AsyncSession, waiting: LoginCode) -> None:
-        """Notify the owner if no attempts are left. If there is no account, do the same amount of work."""
+        """Notify the owner once no attempts are left, or do the same work if there is no account."""
         if waiting.tries < MAX_TRIES:
             return
         user = await self._users.get_by_id(db, waiting.user_id or "")

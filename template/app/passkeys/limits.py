@@ -5,8 +5,8 @@ from app.users.rate_limits import LIMITS, Limit
 
 LIMITS.update(
     {
-        # Counts both requests of a passwordless login. Signatures cannot be guessed, so there is no limit per
-        # account.
+        # A passwordless login takes two requests, and both count. Nobody can guess a signature, so accounts
+        # need no limit of their own.
         "passkey_login": Limit(ip="300/10m"),
     }
 )

@@ -171,24 +171,28 @@ def test_no_registration_is_lost_and_each_is_mailed_once(
 
 
 def test_a_server_drains_before_it_stops(project: Path, python: Path, on_sqlite: dict[str, str]):
-    with serving(python, project, on_sqlite, 2) as server:
-        idle = socket.create_connection(("127.0.0.1", server.port), timeout=20)
-        idle.sendall(ASK.format("/livez").encode())
-        assert b"connection: close" not in idle.recv(65536)
+    with serving(python, project, on_sqlite, 1) as server:
+        idle, other = (socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(2))
+        for connection in (idle, other):
+            connection.sendall(ASK.format("/livez").encode())
+            assert b"connection: close" not in connection.recv(65536)
         server.terminate()
-        assert last_response_on(idle).startswith(b"HTTP/1.1 503")
+        wait_for_the_signal(other)
+
+        idle.sendall(ASK.format("/readyz").encode())
+
+        assert idle.recv(65536).startswith(b"HTTP/1.1 503")
         assert server.wait(45) == 0
 
 
-def last_response_on(connection: socket.socket) -> bytes:
-    """Send requests until the process at the other end has also received the signal. Returns the response
-    that closes the connection.
+def wait_for_the_signal(connection: socket.socket) -> None:
+    """Send requests until the process at the other end has also received the signal. A request that began
+    before the signal would still get a 200 from /readyz.
     """
     answer = b""
     while b"connection: close" not in answer:
-        connection.sendall(ASK.format("/readyz").encode())
+        connection.sendall(ASK.format("/livez").encode())
         answer = connection.recv(65536)
-    return answer
 
 
 def test_the_response_to_an_earlier_request_closes_its_connection(
@@ -203,7 +207,7 @@ def test_the_response_to_an_earlier_request_closes_its_connection(
         other.sendall(ASK.format("/livez").encode())
         assert b"connection: close" not in other.recv(65536)
         server.terminate()
-        last_response_on(other)
+        wait_for_the_signal(other)
 
         slow.sendall(body)
 

@@ -228,6 +228,23 @@ def test_an_edit_stays_in_its_function_despite_a_similar_one(
     )
 
 
+def test_a_function_above_one_that_the_template_changes_is_merged(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    first, last = "def first():\n    return 1\n", "def last():\n    return 3\n"
+    own, renamed = "def own():\n    return 2\n", last.replace("last", "final")
+    template.commit({"template/app/alike.py": f"{first}\n\n{last}"}, tag="1.0.1")
+    update()
+    project.commit({"app/alike.py": f"{first}\n\n{own}\n\n{last}"})
+    template.commit({"template/app/alike.py": f"{first}\n\n{renamed}"}, tag="1.1.0")
+
+    result = update()
+
+    # Git alone places the added blank lines below the function, next to the change.
+    assert project.read("app/alike.py") == f"{first}\n\n{own}\n\n{renamed}"
+    assert result.exit_code == 0
+
+
 def test_your_own_binary_file_is_kept(template: Repository, project: Repository, update: Run) -> None:
     template.commit({"template/app/list.gz": b"\0one"}, tag="1.0.1")
     update()

@@ -105,17 +105,20 @@ class Merger:
             raise UpdateError(f"git merge-tree failed: {reason(done)}")
         result, stages, messages = _parsed(done.stdout)
         merge = Merge(base, theirs, result)
+        resolved = ""
         for path, found in stages.items():
             match sorted(found):
                 case ["1", "3"]:
                     merge.missed.append(path)
                 case ["1", "2"]:
                     merge.kept.append(path)
+                case _ if path not in messages and (entry := self._merged_backwards(path, found)):
+                    resolved += entry
                 case _:
                     message = _with_names(messages.get(path, _SAME_LINES), commits)
                     merge.conflicts[path] = message.replace(self._repository.prefix, "")
                     merge.stages[path] = found
-        merge.result = self._finished(merge, commits)
+        merge.result = self._finished(merge, resolved, commits)
         template_changed = set(self.changes(base, theirs))
         merge.moved = {
             source: target for source, target in self._renames(base, head) if source in template_changed
@@ -284,14 +287,33 @@ class Merger:
             git("read-tree", f"--prefix={prefix}", tree)
             return git("write-tree").strip()
 
-    def _finished(self, merge: Merge, commits: dict[str, str]) -> str:
-        """The result tree: deleted files stay deleted, conflict markers have readable names, and Copier's
-        answers file comes from the new version.
+    def _merged_backwards(self, path: str, stages: _Stages) -> str:
+        """Merge a conflicting file with its lines in reverse order. Returns its entry for
+        `git update-index`, or an empty string if it still conflicts.
+
+        An insertion that starts like the text below it, usually with blank lines, could be in several places.
+        Git chooses the last one, right above the next function. A function that someone added would then
+        conflict with a change to the first line of the next one. In reverse order, git chooses the first one.
+        """
+        modes = {entry.split()[0] for entry in stages.values()}
+        sides = [self._content(stages.get(stage, "")) for stage in ("2", "1", "3")]
+        if not modes <= {"100644", "100755"} or len(modes) > 1 or None in sides:
+            return ""
+        texts = [side.decode("utf-8", "surrogateescape") for side in sides if side is not None]
+        merged = self.merged_text(*map(_reversed, texts))
+        if merged is None:
+            return ""
+        stored = self._git("hash-object", "-w", "--stdin", given=_reversed(merged)).strip()
+        return f"{modes.pop()} {stored}\t{path}\0"
+
+    def _finished(self, merge: Merge, resolved: str, commits: dict[str, str]) -> str:
+        """The result tree: *resolved* entries are in it, deleted files stay deleted, conflict markers have
+        readable names, and Copier's answers file comes from the new version.
         """
         answers = f"{self._repository.prefix}{ANSWERS_FILE}"
         for findings in (merge.conflicts, merge.stages):
             findings.pop(answers, None)
-        entries = self._git("ls-tree", "-z", merge.new, "--", answers)
+        entries = resolved + self._git("ls-tree", "-z", merge.new, "--", answers)
         entries += "".join(self._with_names(merge.result, path, commits) for path in merge.stages)
         with self._index() as git:
             git("read-tree", merge.result)
@@ -316,6 +338,11 @@ def _remove(git: Git, paths: Iterable[str]) -> None:
     listed = ("--pathspec-from-file=-", "--pathspec-file-nul")
     if given := "\0".join(paths):
         git("rm", "-r", "--force", "--cached", "--quiet", "--ignore-unmatch", *listed, given=given)
+
+
+def _reversed(text: str) -> str:
+    """*text* with its lines in reverse order."""
+    return "\n".join(reversed(text.split("\n")))
 
 
 def _with_names(text: str, commits: dict[str, str]) -> str:

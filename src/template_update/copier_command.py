@@ -1,9 +1,13 @@
-"""Copier's command line, changed to compile each template string only once.
+"""Copier's command line without two steps that take longer than the rest of a render.
 
 Copier renders the name of every file and folder, and each time also the name of the answers file. Jinja would
-recompile every one of these names, which takes longer than the rest of a render.
+recompile every one of these names, so each string is compiled only once here.
+
+For every file, Copier also asks git how to record that it is executable. That matters only in a repository,
+and renders are in none.
 """
 
+import sys
 from collections.abc import MutableMapping
 from functools import cache
 from typing import Any
@@ -30,6 +34,13 @@ def _from_string(
     return _compile(self, source, globals, template_class)
 
 
+def _do_nothing(*_: Any) -> None:
+    pass
+
+
 if __name__ == "__main__":
     Environment.from_string = _from_string
+    # Private: without it, a later Copier's renders would only take longer.
+    if worker := getattr(sys.modules.get("copier._main"), "Worker", None):
+        worker._sync_git_index_executable_bit = _do_nothing
     CopierApp.run()

@@ -54,6 +54,17 @@ class Git:
         said = (each.decode("utf-8", "surrogateescape") for each in (done.stdout, done.stderr))
         return subprocess.CompletedProcess(done.args, done.returncode, *said)
 
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a command that reads from a pipe and writes to another."""
+        return subprocess.Popen(  # nosec B603 B607 # noqa: S603 - as above
+            ["git", *arguments],  # noqa: S607
+            cwd=self.folder,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
     def require_version(self) -> None:
         """Reject a git version that is too old.
 

@@ -14,6 +14,7 @@ from os import devnull
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from template_update.blobs import Blobs
 from template_update.git import LITERAL, Git, UpdateError, reason
 from template_update.rendering import ANSWERS_FILE
 from template_update.repository import Repository
@@ -78,6 +79,7 @@ class Merger:
             **LITERAL,
         }
         self._git = Git(folder, **self._environment)
+        self._blobs = Blobs(self._git)
         self._git("init", "--quiet", "--bare", "--template=", f"--object-format={self._object_format()}")
         for name in ("excludesFile", "attributesFile"):
             self._git("config", f"core.{name}", "")
@@ -142,8 +144,7 @@ class Merger:
 
         @cache
         def read(path: str) -> str | None:
-            done = self._git.run("cat-file", "blob", f"{tree}:{prefix}{path}")
-            return done.stdout if done.returncode == 0 else None
+            return self._blobs.text(f"{tree}:{prefix}{path}")
 
         return read
 
@@ -170,8 +171,8 @@ class Merger:
 
     def lines(self, tree: str, path: str) -> list[str] | None:
         """The lines of a file in *tree*, or None if there is no such file."""
-        done = self._git.run("cat-file", "blob", f"{tree}:{path}")
-        return done.stdout.split("\n") if done.returncode == 0 else None
+        text = self._blobs.text(f"{tree}:{path}")
+        return None if text is None else text.split("\n")
 
     def repair(self, old: str, new: str, paths: list[str]) -> tuple[str, list[str]]:
         """Merge the differences in *paths* between the trees *old* and *new* into the project's last commit.

@@ -1,0 +1,45 @@
+"""Reads files from git's object database."""
+
+import re
+import subprocess  # nosec B404 - git is a command
+import weakref
+from contextlib import suppress
+
+from template_update.git import Git, UpdateError
+
+_FOUND = re.compile(rb"[0-9a-f]+ (\w+) (\d+)\n")
+_NOT_FOUND = (b" missing\n", b" ambiguous\n")
+
+
+class Blobs:
+    """Reads files through one git process. Starting one for each file would take longer than the merge."""
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def text(self, name: str) -> str | None:
+        """The text of an object such as `tree:path`, or None if there is no such file.
+
+        Raises:
+            UpdateError: git has exited.
+        """
+        if self._process is None:
+            self._process = self._git.start("cat-file", "--batch", "-z")
+            weakref.finalize(self, self._process.communicate)
+        asked, answered = self._process.stdin, self._process.stdout
+        if asked is None or answered is None:
+            raise RuntimeError("git was started without pipes")
+        with suppress(BrokenPipeError):
+            asked.write(name.encode("utf-8", "surrogateescape") + b"\0")
+            asked.flush()
+        line = answered.readline()
+        if found := _FOUND.fullmatch(line):
+            content = answered.read(int(found[2]) + 1)[:-1]
+            return content.decode("utf-8", "surrogateescape") if found[1] == b"blob" else None
+        # Git repeats the name, which may contain line breaks.
+        while not line.endswith(_NOT_FOUND):
+            if not line:
+                raise UpdateError("git cat-file failed.")
+            line = answered.readline()
+        return None

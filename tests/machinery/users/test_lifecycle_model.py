@@ -47,7 +47,7 @@ CALM: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCh
 """A slow machine is not a bug."""
 PROFILES = {
     # The sequences are always the same, so a failure depends on the change, not on luck.
-    "short": profile(max_examples=40, stateful_step_count=30, derandomize=True, database=None, **CALM),
+    "short": profile(max_examples=25, stateful_step_count=30, derandomize=True, database=None, **CALM),
     # Fewer sequences, because each request takes longer on PostgreSQL.
     "postgresql": profile(max_examples=12, stateful_step_count=30, derandomize=True, database=None, **CALM),
     "long": profile(max_examples=500, stateful_step_count=30, print_blob=True, **CALM),

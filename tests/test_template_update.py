@@ -245,6 +245,44 @@ def test_a_function_above_one_that_the_template_changes_is_merged(
     assert result.exit_code == 0
 
 
+NOTES = """async def delete_note(session, note):
+    await session.delete(note)
+    await session.commit()
+    return None
+
+
+async def archive_note(session, note):
+    note.archived = True
+    await session.commit()
+    return None
+"""
+DELETE_NOTE = NOTES[: NOTES.index("\n\nasync def archive")]
+ARCHIVE_NOTE = NOTES.removeprefix(DELETE_NOTE)
+PIN_NOTE = ARCHIVE_NOTE.replace("archive", "pin")
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        (DELETE_NOTE, NOTES.replace("note.archived = True", "note.archive()")),
+        (DELETE_NOTE, DELETE_NOTE + ARCHIVE_NOTE.replace("return None", "return note")),
+        (DELETE_NOTE + PIN_NOTE + ARCHIVE_NOTE, DELETE_NOTE.replace("return None", "return note")),
+    ],
+    ids=["a function deleted", "a function deleted whose end changes", "a function added to one deleted"],
+)
+def test_a_conflict_stays_one_although_the_lines_would_fit_elsewhere(
+    template: Repository, project: Repository, update: Run, mine: str, theirs: str
+) -> None:
+    template.commit({"template/app/routes.py": NOTES}, tag="1.0.1")
+    update()
+    project.commit({"app/routes.py": mine})
+    template.commit({"template/app/routes.py": theirs}, tag="1.1.0")
+
+    result = update()
+
+    assert "app/routes.py: you and the template changed the same lines." in result.output
+
+
 def test_your_own_binary_file_is_kept(template: Repository, project: Repository, update: Run) -> None:
     template.commit({"template/app/list.gz": b"\0one"}, tag="1.0.1")
     update()

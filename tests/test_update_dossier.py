@@ -643,3 +643,16 @@ def test_a_summary_is_short_enough_for_github(template: Repository, update: Run,
     text = (tmp_path / "summary.md").read_text("utf-8")
     assert len(text) < 65_536
     assert text.endswith("(Shortened. The log of the workflow has all of it.)\n")
+
+
+def test_a_folder_that_is_not_a_dossier_is_kept(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    """Other tools also write files called state.json."""
+    project.commit({"infra/state.json": "{}", "infra/keys.txt": "mine"})
+    template.commit({"template/app/new.py": "# New.\n"}, tag="1.1.0")
+
+    result = update("--dossier", "infra")
+
+    assert project.read("infra/keys.txt") == "mine"
+    assert "is not empty and has no dossier" in result.output

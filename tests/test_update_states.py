@@ -33,6 +33,7 @@ from typer.testing import CliRunner
 
 from template_update import feature_commands
 from template_update import repository as git_repository
+from template_update.update import Update
 
 __all__ = [
     "bare_git",
@@ -228,6 +229,68 @@ def test_what_is_in_the_way_is_named_from_the_folder_of_the_project(
     assert "clean tree:\n   M ../../library/code.py\n   M app/code.py\n" in uncommitted.output
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_an_ignored_file_is_not_replaced_by_a_folder(
+    template: Repository, project: Repository, update: Run, tmp_path: Path, link: bool
+) -> None:
+    template.commit({"template/data/seed.json": "{}\n"}, tag="1.1.0")
+    project.commit({".gitignore": "/data\n/.env\n"})
+    data = project.folder / "data"
+    (data.symlink_to(tmp_path) if link else data.write_text("mine"))
+
+    result = update()
+
+    assert "The template adds data, where you have ignored files." in result.output
+    assert data.is_symlink() if link else data.read_text() == "mine"
+
+
+# When the user goes on working meanwhile
+
+
+def save_a_file(project: Repository) -> None:
+    (project.folder / "app/code.py").write_text("mine")
+
+
+def commit_a_file(project: Repository) -> None:
+    project.commit({"app/own.py": "# Mine.\n"})
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "sentence"),
+    [
+        (save_a_file, "app/code.py: saved during the update, which also changes it."),
+        (commit_a_file, "The last commit has changed during the update."),
+    ],
+)
+def test_what_is_saved_or_committed_meanwhile_is_kept(
+    template: Repository,
+    project: Repository,
+    update: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    meanwhile: Callable[[Repository], None],
+    sentence: str,
+) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    apply = Update.apply
+
+    def late(self: Update) -> None:
+        meanwhile(project)
+        apply(self)
+
+    monkeypatch.setattr(Update, "apply", late)
+
+    result = update()
+
+    assert result.exit_code == 1
+    assert sentence in result.output
+    assert "Nothing was updated." in result.output
+    assert "_commit: 1.0.0\n" in project.read(".copier-answers.yml")
+    if meanwhile is save_a_file:
+        assert project.read("app/code.py") == "mine"
+    else:
+        assert project.git("status", "--porcelain") == ""
+
+
 # When a file cannot be written
 
 NEW = {"template/app/code.py": fixed(3), "template/app/big.py": "#" * 100_000, "template/tests/new.py": ""}
@@ -329,6 +392,19 @@ def test_an_update_that_was_killed_can_be_undone(
     shell(undo)
 
     assert (update().exit_code, project.read("app/code.py")) == (0, fixed(3))
+
+
+def test_work_after_an_undone_update_is_not_taken_for_half_an_update(
+    template: Repository, project: Repository, update: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template.commit(NEW, tag="1.1.0")
+    (project.folder / ".git" / "template-update").write_text("app/code.py\0app/big.py")
+    (project.folder / "app/own.py").write_text("mine")
+
+    result = update()
+
+    assert "Commit or stash these changes first." in result.output
+    assert "reset --hard" not in result.output
 
 
 def test_another_git_command_is_not_disturbed(template: Repository, project: Repository, update: Run) -> None:

@@ -8,6 +8,8 @@ from contextlib import suppress
 from template_update.git import Git, UpdateError
 
 _FOUND = re.compile(rb"[0-9a-f]+ (\w+) (\d+)\n")
+_SUBMODULE = re.compile(rb"[0-9a-f]+ submodule\n")
+"""What git 2.51 or newer writes for a submodule."""
 _NOT_FOUND = (b" missing\n", b" ambiguous\n")
 
 
@@ -37,9 +39,11 @@ class Blobs:
         if found := _FOUND.fullmatch(line):
             content = answered.read(int(found[2]) + 1)[:-1]
             return content.decode("utf-8", "surrogateescape") if found[1] == b"blob" else None
+        if _SUBMODULE.fullmatch(line):
+            return None
         # Git repeats the name, which may contain line breaks.
-        while not line.endswith(_NOT_FOUND):
-            if not line:
-                raise UpdateError("git cat-file failed.")
-            line = answered.readline()
+        for _ in range(name.count("\n")):
+            line += answered.readline()
+        if not line.endswith(_NOT_FOUND):
+            raise UpdateError("git cat-file failed.")
         return None

@@ -20,6 +20,7 @@ FOLDER = ".template-update"
 CONTINUE = "app template-update --continue"
 _STATE = "state.json"
 _INDEX = "README.md"
+_IGNORES_ALL = "*\n"
 
 
 @dataclass
@@ -61,7 +62,7 @@ class Dossier:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             # Hides the folder from git, wherever it is.
-            (folder / ".gitignore").write_text("*\n", "utf-8")
+            (folder / ".gitignore").write_text(_IGNORES_ALL, "utf-8")
             for number, (conflict, versions) in enumerate(zip(self.conflicts, sides, strict=True), 1):
                 self._write_page(folder, number, conflict, versions)
             (folder / _STATE).write_text(json.dumps(asdict(self), indent=2), "utf-8")
@@ -147,14 +148,22 @@ def require_place(folder: Path) -> None:
     Raises:
         UpdateError: there are such files.
     """
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / _STATE).is_file():
+    if folder.is_dir() and any(folder.iterdir()) and not _is_dossier(folder):
         raise UpdateError(f"{folder} is not empty and has no dossier. Choose another folder for --dossier.")
 
 
 def remove(folder: Path) -> None:
     """Remove the dossier in *folder*, if there is one."""
-    if (folder / _STATE).is_file():
+    if _is_dossier(folder):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_dossier(folder: Path) -> bool:
+    """Whether this tool created *folder*. Other folders can have a file with the same name."""
+    try:
+        return (folder / _STATE).is_file() and (folder / ".gitignore").read_text("utf-8") == _IGNORES_ALL
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def running(tests: Iterable[str]) -> str:

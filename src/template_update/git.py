@@ -63,6 +63,8 @@ class Git:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            # Ctrl+C must not end it while the update is being written.
+            process_group=0,
         )
 
     def require_version(self) -> None:

@@ -20,7 +20,8 @@ def losses(merger: Merger, merge: Merge, before: str, after: str) -> Iterator[st
     for path in merger.changes(after, merge.result):
         trees = (merge.result, after, before, merge.new)
         wanted, got, was, template = (merger.lines(tree, path) for tree in trees)
-        if path in merge.conflicts or wanted is None:
+        # Earlier versions of this tool left these insertions to the user.
+        if path in merge.conflicts or path in merge.insertions or wanted is None:
             continue
         is_reset = got == template != was
         if path in changed:

@@ -6,6 +6,7 @@ problems, and it finishes before the working tree changes.
 """
 
 import shutil
+import subprocess  # nosec B404 - only for its result type
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from template_update.blobs import Blobs
 from template_update.git import LITERAL, Git, UpdateError, reason
+from template_update.insertions import MARKER_SIZE, without_conflicts
 from template_update.rendering import ANSWERS_FILE
 from template_update.repository import Repository
 
@@ -34,12 +36,16 @@ class Merge:
     """The trees of the template's versions: `git diff old new -- path` shows what the template changed."""
     result: str
     """The tree to check out, including conflict markers."""
+    head: str
+    """The tree of the project's last commit."""
     changed: list[str] = field(default_factory=list[str])
     """The files that the update changes, adds or removes in the project."""
     added: list[str] = field(default_factory=list[str])
     """The changed files that are new in the project."""
     conflicts: dict[str, str] = field(default_factory=dict[str, str])
     """The files that both sides changed in conflicting ways, with git's message."""
+    insertions: list[str] = field(default_factory=list[str])
+    """The files whose only conflicts were next to insertions (`insertions.py`). They are merged."""
     missed: list[str] = field(default_factory=list[str])
     """The files that the template changed and the project deleted. They stay deleted."""
     kept: list[str] = field(default_factory=list[str])
@@ -87,7 +93,7 @@ class Merger:
     def difference(self, old: Path, new: Path, paths: list[str]) -> str:
         """The template's changes to *paths*, as a patch without ignored files such as `.env`."""
         trees = [self._tree_of(folder, left_out=[]) for folder in (old, new)]
-        return self._git("diff", *trees, "--", *paths) if paths else ""
+        return self._git("diff", "--no-ext-diff", *trees, "--", *paths) if paths else ""
 
     def merge(self, old: Path, new: Path, onto: str = "", *, yours: list[str], brought: list[str]) -> Merge:
         """Merge the difference between the renders *old* and *new* into the tree *onto*. If *onto* is empty,
@@ -106,7 +112,7 @@ class Merger:
         if done.returncode not in (0, 1):
             raise UpdateError(f"git merge-tree failed: {reason(done)}")
         result, stages, messages = _parsed(done.stdout)
-        merge = Merge(base, theirs, result)
+        merge = Merge(base, theirs, result, self.tree("HEAD"))
         resolved = ""
         for path, found in stages.items():
             match sorted(found):
@@ -114,8 +120,9 @@ class Merger:
                     merge.missed.append(path)
                 case ["1", "2"]:
                     merge.kept.append(path)
-                case _ if path not in messages and (entry := self._merged_backwards(path, found)):
+                case _ if path not in messages and (entry := self._with_insertions(path, found)):
                     resolved += entry
+                    merge.insertions.append(path)
                 case _:
                     message = _with_names(messages.get(path, _SAME_LINES), commits)
                     merge.conflicts[path] = message.replace(self._repository.prefix, "")
@@ -125,8 +132,8 @@ class Merger:
         merge.moved = {
             source: target for source, target in self._renames(base, head) if source in template_changed
         }
-        merge.changed = self.changes(self.tree("HEAD"), merge.result)
-        merge.added = self.changes(self.tree("HEAD"), merge.result, "--diff-filter=A")
+        merge.changed = self.changes(merge.head, merge.result)
+        merge.added = self.changes(merge.head, merge.result, "--diff-filter=A")
         return merge
 
     def tree(self, commit: str) -> str:
@@ -204,7 +211,9 @@ class Merger:
 
         If *paths* is given, the patch is limited to these paths.
         """
-        return self._git("diff", "--binary", "--no-renames", self.tree("HEAD"), merge.result, "--", *paths)
+        return self._git(
+            "diff", "--no-ext-diff", "--binary", "--no-renames", self.tree("HEAD"), merge.result, "--", *paths
+        )
 
     def apply(self, merge: Merge) -> None:
         """Write the result to the working tree and the index, with conflicts as after `git merge`.
@@ -213,7 +222,7 @@ class Merger:
             UpdateError: an ignored file is in the way, or a file cannot be written. Nothing has changed.
         """
         self._repository.require_free_places(merge.added)
-        self._repository.write(merge.result, merge.changed, merge.stages)
+        self._repository.write(merge.head, merge.result, merge.changed, merge.stages)
 
     def write_out(self, tree: str, prefix: str, folder: Path) -> None:
         """Write the files of *tree* that are in, beside or above the folder *prefix* to *folder*."""
@@ -226,12 +235,15 @@ class Merger:
 
     def merged_text(self, yours: str, old: str, new: str) -> str | None:
         """Merge three versions of a string. Returns None if they conflict."""
+        done = self._merge_file([yours, old, new])
+        return done.stdout if done.returncode == 0 else None
+
+    def _merge_file(self, texts: list[str], *options: str) -> subprocess.CompletedProcess[str]:
         with TemporaryDirectory() as folder:
             files = [Path(folder) / name for name in ("yours", "old", "new")]
-            for file, text in zip(files, (yours, old, new), strict=True):
+            for file, text in zip(files, texts, strict=True):
                 file.write_text(text, "utf-8", "surrogateescape", newline="")
-            done = self._git.run("merge-file", "--stdout", *files)
-        return done.stdout if done.returncode == 0 else None
+            return self._git.run("merge-file", "--stdout", *options, *files)
 
     def stored(self, text: str) -> str:
         """Store *text* in the repository, without a path, and return its object name."""
@@ -288,23 +300,20 @@ class Merger:
             git("read-tree", f"--prefix={prefix}", tree)
             return git("write-tree").strip()
 
-    def _merged_backwards(self, path: str, stages: _Stages) -> str:
-        """Merge a conflicting file with its lines in reverse order. Returns its entry for
-        `git update-index`, or an empty string if it still conflicts.
-
-        An insertion that starts like the text below it, usually with blank lines, could be in several places.
-        Git chooses the last one, right above the next function. A function that someone added would then
-        conflict with a change to the first line of the next one. In reverse order, git chooses the first one.
+    def _with_insertions(self, path: str, stages: _Stages) -> str:
+        """Merge a conflicting file if its conflicts are only next to insertions. Returns its entry for
+        `git update-index`, or an empty string.
         """
         modes = {entry.split()[0] for entry in stages.values()}
         sides = [self._content(stages.get(stage, "")) for stage in ("2", "1", "3")]
         if not modes <= {"100644", "100755"} or len(modes) > 1 or None in sides:
             return ""
         texts = [side.decode("utf-8", "surrogateescape") for side in sides if side is not None]
-        merged = self.merged_text(*map(_reversed, texts))
+        options = ("--diff3", f"--marker-size={MARKER_SIZE}")
+        merged = without_conflicts(self._merge_file(texts, *options).stdout)
         if merged is None:
             return ""
-        stored = self._git("hash-object", "-w", "--stdin", given=_reversed(merged)).strip()
+        stored = self._git("hash-object", "-w", "--stdin", given=merged).strip()
         return f"{modes.pop()} {stored}\t{path}\0"
 
     def _finished(self, merge: Merge, resolved: str, commits: dict[str, str]) -> str:
@@ -339,11 +348,6 @@ def _remove(git: Git, paths: Iterable[str]) -> None:
     listed = ("--pathspec-from-file=-", "--pathspec-file-nul")
     if given := "\0".join(paths):
         git("rm", "-r", "--force", "--cached", "--quiet", "--ignore-unmatch", *listed, given=given)
-
-
-def _reversed(text: str) -> str:
-    """*text* with its lines in reverse order."""
-    return "\n".join(reversed(text.split("\n")))
 
 
 def _with_names(text: str, commits: dict[str, str]) -> str:

@@ -4,9 +4,9 @@ import os
 import re
 import shlex
 import signal
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from template_update.git import LITERAL, Git, UpdateError, cure_of_ownership
 from template_update.rendering import ANSWERS_FILE
@@ -17,6 +17,7 @@ _UNDER_WAY = {
     "MERGE_HEAD": "merge",
     "CHERRY_PICK_HEAD": "cherry-pick",
     "REVERT_HEAD": "revert",
+    "rebase-apply/applying": "am",
     "rebase-merge": "rebase",
     "rebase-apply": "rebase",
 }
@@ -123,18 +124,28 @@ class Repository:
                 ignores changes to some files.
         """
         self._require_nothing_under_way()
-        changes = self._changes()
-        if self._note.exists() and changes:
+        if self._is_half_written():
             raise UpdateError(
                 f"The last update was stopped while it wrote files. Undo it first: {self._undo()}."
             )
-        if changes:
+        if changes := self._changes():
             shown = "\n".join(f"  {each}" for each in changes[:10])
             more = f"\n  and {len(changes) - 10} more" if len(changes) > 10 else ""
             raise UpdateError(
                 f"Commit or stash these changes first. An update needs a clean tree:\n{shown}{more}"
             )
         self._require_all_seen()
+
+    def _is_half_written(self) -> bool:
+        """Whether all changes may come from an update that was stopped, so undoing it loses nothing else."""
+        if not self._note.exists():
+            return False
+        changed = [path for _, path in self._entries()]
+        written = self._note.read_text("utf-8", "surrogateescape").split("\0")
+        is_half_written = bool(changed) and all(_is_one_of(path, written) for path in changed)
+        if not is_half_written:
+            self._note.unlink()
+        return is_half_written
 
     def _require_nothing_under_way(self) -> None:
         for name, operation in _UNDER_WAY.items():
@@ -161,7 +172,8 @@ class Repository:
         shown = shlex.join(map(self.inside, hidden[:10]))
         raise UpdateError(
             f"Git is told to overlook changes of {named}, so an update could lose them:"
-            f" `git update-index --no-skip-worktree --no-assume-unchanged {shown}`."
+            f" `git update-index --no-skip-worktree {shown}` and"
+            f" `git update-index --no-assume-unchanged {shown}`."
         )
 
     def has_uncommitted_lock(self) -> bool:
@@ -172,23 +184,36 @@ class Repository:
         """Refuse to overwrite ignored files.
 
         Raises:
-            UpdateError: an ignored file exists at a path where the update adds a file.
+            UpdateError: an ignored file exists at a path where the update adds a file or one of its folders.
         """
-        if in_the_way := [self.inside(path) for path in added if os.path.lexists(self.git.folder / path)]:
+        if in_the_way := sorted({self.inside(place) for path in added for place in self._in_the_way(path)}):
             raise UpdateError(
                 f"The template adds {', '.join(in_the_way)}, where you have ignored files. Move them away"
                 " first."
             )
 
+    def _in_the_way(self, path: str) -> Iterator[str]:
+        if os.path.lexists(self.git.folder / path):
+            yield path
+        for parent in PurePosixPath(path).parents:
+            folder = self.git.folder / parent
+            is_no_folder = folder.is_symlink() or (folder.exists() and not folder.is_dir())
+            if is_no_folder and not self.names("ls-files", "--", parent.as_posix()):
+                yield parent.as_posix()
+
     def _changes(self) -> list[str]:
         """The lines of `git status`, excluding the one for uv.lock, with paths relative to the project's
         folder.
         """
-        entries = iter(self.names("status", "--porcelain", "--no-renames"))
-        lines = [(entry[:2], entry[3:]) for entry in entries]
-        return [
-            f"{state} {self.inside(path)}" for state, path in lines if path != f"{self.prefix}{LOCK_FILE}"
-        ]
+        return [f"{state} {self.inside(path)}" for state, path in self._entries()]
+
+    def _entries(self) -> list[tuple[str, str]]:
+        """The state and path of each changed file except uv.lock. The path of an untracked folder ends with a
+        slash.
+        """
+        lines = self.names("status", "--porcelain", "--no-renames")
+        entries = [(line[:2], line[3:]) for line in lines]
+        return [(state, path) for state, path in entries if path != f"{self.prefix}{LOCK_FILE}"]
 
     # Unfinished work after an update
 
@@ -218,15 +243,16 @@ class Repository:
 
     # Writing the update
 
-    def write(self, tree: str, changed: Sequence[str], stages: dict[str, dict[str, str]]) -> None:
-        """Check out *tree*, which differs from HEAD in *changed*, and put the conflicts *stages* into the
-        index.
+    def write(self, head: str, tree: str, changed: Sequence[str], stages: dict[str, dict[str, str]]) -> None:
+        """Check out *tree*, which differs from the tree *head* of the last commit in *changed*, and put the
+        conflicts *stages* into the index.
 
         Either everything is written or nothing is. Ctrl+C either ends a running git command, which is then
         rolled back, or has no effect.
 
         Raises:
-            UpdateError: a file cannot be written. The message states whether everything is as it was before.
+            UpdateError: a file cannot be written, or the project has changed since the merge. The message
+                states whether everything is as it was before.
         """
         if self._index_lock.exists():
             raise UpdateError(
@@ -234,12 +260,30 @@ class Repository:
                 f" `rm {shlex.quote(str(self._index_lock))}` and repeat the update."
             )
         with _uninterrupted():
+            self._require_unchanged(head, [*changed, *stages])
             try:
-                self._note.touch()
+                self._note.write_text("\0".join(changed), "utf-8", "surrogateescape")
                 self._check_out(tree, stages)
             except (UpdateError, OSError) as error:
                 self._roll_back([*changed, *stages], str(error))
             self._note.unlink()
+
+    def _require_unchanged(self, head: str, paths: Sequence[str]) -> None:
+        """Reject what the user has saved or committed since the merge: rendering and questions take time.
+
+        Raises:
+            UpdateError: one of *paths* is changed, or *head* is no longer the tree of the last commit.
+        """
+        if self.git("rev-parse", "HEAD^{tree}").strip() != head:
+            raise UpdateError(
+                "The last commit has changed during the update. Nothing was updated. Repeat it."
+            )
+        saved = [path for _, path in self._entries() if any(f"{each}/".startswith(path) for each in paths)]
+        if saved:
+            raise UpdateError(
+                f"{', '.join(map(self.inside, saved))}: saved during the update, which also changes it."
+                " Nothing was updated. Commit or stash it, and repeat the update."
+            )
 
     def _check_out(self, tree: str, stages: dict[str, dict[str, str]]) -> None:
         self.git("read-tree", "-m", "-u", "HEAD", tree)
@@ -285,7 +329,8 @@ class Repository:
 
     def _undo(self) -> str:
         lock = f"rm -f {shlex.quote(str(self._index_lock))} && " if self._index_lock.exists() else ""
-        return f"`{lock}git add --all && git reset --hard`"
+        note = f" && rm -f {shlex.quote(str(self._note))}" if self._note.exists() else ""
+        return f"`{lock}git add --all && git reset --hard{note}`"
 
     @property
     def _index_lock(self) -> Path:
@@ -304,6 +349,11 @@ class Repository:
         if (self.git.folder / there).exists():
             self.git("add", "--", there)
         return bool(self.names("diff", "--cached", "--name-only", "HEAD", "--", there))
+
+
+def _is_one_of(path: str, paths: Iterable[str]) -> bool:
+    """Whether *path* is one of *paths*, or an untracked folder with one of them. Git then adds a slash."""
+    return any(each == path or (path.endswith("/") and each.startswith(path)) for each in paths)
 
 
 @contextmanager

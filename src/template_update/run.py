@@ -82,16 +82,16 @@ class Run:
             migrate = not cannot_migrate and self._checks.may_migrate()
             self._export(update, dropped)
             update.apply()
-            self._write_dossier(update)
             self._report.data["is_applied"] = True
-            if update.repository.has_uncommitted_lock():
-                update.repository.stage(LOCK_FILE)
-                self._report.say(f"{LOCK_FILE} was not committed. It is part of this change now.")
             return self._finish(update, dropped, migrate=migrate, needs_person=needs_person)
 
     def _finish(self, update: Update, dropped: list[str], *, migrate: bool, needs_person: bool) -> int:
         """Run the checks that are possible in the changed project. Returns the exit code."""
         try:
+            self._write_dossier(update)
+            if update.repository.has_uncommitted_lock():
+                update.repository.stage(LOCK_FILE)
+                self._report.say(f"{LOCK_FILE} was not committed. It is part of this change now.")
             if update.result.conflicts:
                 return self._hand_over(update, dropped)
             return self._follow_up(update, dropped, migrate=migrate, needs_person=needs_person)

@@ -354,6 +354,8 @@ class Update:
             UpdateError: there is no such file.
         """
         there = posixpath.normpath(f"{self.repository.prefix}{path}")
+        if there.startswith("../"):
+            raise UpdateError(f"{path} is outside of the repository.")
         there = self.result.moved.get(there, there)
         known = [self.merger.tree("HEAD"), self.result.result, self.result.new]
         if all(self.merger.lines(tree, there) is None for tree in known):

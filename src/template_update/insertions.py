@@ -1,0 +1,41 @@
+"""Conflicts between an insertion and a change to the line below it.
+
+An insertion that ends like the text above it, usually with blank lines, could be in several places. Git
+chooses the last one, right above the next function. A function that someone added would then conflict with a
+change to the first line of the next one, although nobody changed the same lines.
+"""
+
+import re
+
+MARKER_SIZE = 31
+"""The length of the conflict markers. It must be longer than any line of such characters in a file."""
+_BLANK_LINE = re.compile(r"(?:\A|\n)\r?\n\Z")
+_BLOCK = re.compile(
+    r"^<{31} [^\n]*\n(?P<yours>.*?)^\|{31} [^\n]*\n(?P<old>.*?)^={31}\r?\n(?P<new>.*?)^>{31} [^\n]*\n",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def without_conflicts(text: str) -> str | None:
+    """*text* with each conflict resolved by keeping the insertion above the changed lines.
+
+    *text* has conflicts as `git merge-file --diff3` writes them. Returns None unless every conflict is one
+    between an insertion that ends with a blank line and a change.
+    """
+    parts: list[str] = []
+    end = 0
+    for block in _BLOCK.finditer(text):
+        resolved = _resolved(block["yours"], block["old"], block["new"])
+        if resolved is None:
+            return None
+        parts += [text[end : block.start()], resolved]
+        end = block.end()
+    return "".join([*parts, text[end:]]) if parts else None
+
+
+def _resolved(yours: str, old: str, new: str) -> str | None:
+    for inserted, changed in ((yours, new), (new, yours)):
+        above = inserted.removesuffix(old)
+        if old.strip() and above != inserted and _BLANK_LINE.search(above):
+            return above + changed
+    return None

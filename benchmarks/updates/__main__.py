@@ -79,17 +79,21 @@ def main() -> None:
     output.mkdir(parents=True, exist_ok=True)
     stored = output / "results.json"
     figures = json.loads(stored.read_text("utf-8")) if stored.exists() else {"sample": {}}
+    if "bulk" not in {*figures, *options.only}:
+        raise SystemExit("The bulk was never measured. Run without --only first.")
     with tempfile.TemporaryDirectory() as folder:
         say("Making the next versions ...")
         template = Template(Path(folder))
         steps = template.steps(options.seed, options.variants, options.kinds)
+        # Before the bulk merges, which take long: an environment that cannot be created stops here.
+        render = None if options.no_suites else steps[0].old
+        sample = Sample(Path(folder), template.copied_once, render) if "sample" in options.only else None
         if "bulk" in options.only:
             figures |= _bulk(options, Path(folder), template, steps)
-        if "sample" in options.only:
-            figures |= _sample(options, Path(folder), template, steps)
-    if "bulk" not in figures:
-        raise SystemExit("The bulk was never measured. Run without --only first.")
-    stored.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+            _write(figures, stored)
+        if sample:
+            figures |= _sampled(options, sample, steps)
+            _write(figures, stored)
     (output / "results.md").write_text(page(figures), "utf-8")
     if not options.output:
         readme = REPOSITORY / "README.md"
@@ -138,17 +142,18 @@ def _bulk(options: argparse.Namespace, folder: Path, template: Template, steps: 
     }
 
 
-def _sample(
-    options: argparse.Namespace, folder: Path, template: Template, steps: list[Step]
-) -> dict[str, Any]:
+def _sampled(options: argparse.Namespace, sample: Sample, steps: list[Step]) -> dict[str, Any]:
     """Update a few projects with the commands and return the figures."""
-    sample = Sample(folder, template.copied_once, None if options.no_suites else steps[0].old)
     found: dict[str, Any] = {}
     for kind in options.kinds:
         step = next(step for step in steps if step.kind == kind)
         say(f"Updating with the commands: {kind} ...")
         found[kind] = sample.update(step, options.seed, options.sample)
     return {"sample": found, "suites": not options.no_suites}
+
+
+def _write(figures: dict[str, Any], stored: Path) -> None:
+    stored.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
 
 
 def say(sentence: str) -> None:

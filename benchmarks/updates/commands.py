@@ -1,6 +1,7 @@
 """Whole updates of a few projects with the commands: `template-update` and `copier update`."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,10 @@ COMMANDS = {
     TOOL: ["-m", "template_update", "--skip-tests", "--to"],
     COPIER: ["-m", "copier", "update", "--quiet", "--defaults", "--vcs-ref"],
 }
+
+
+_DOWNLOADS = re.compile("UV_|SSL_CERT_|https?_proxy|no_proxy", re.IGNORECASE)
+"""Matches the variables that a download may need, such as those of a proxy."""
 
 
 @dataclass
@@ -148,7 +153,7 @@ def _clean() -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name in ("HOME", "PATH", "TMPDIR", "UV_CACHE_DIR")
+        if name in ("HOME", "PATH", "TMPDIR") or _DOWNLOADS.match(name)
     }
     names = {
         f"GIT_{who}_{what}": "benchmark@example.com"

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 
 import httpx
@@ -158,9 +159,23 @@ def test_traffic_comes_after_the_migrations_and_when_both_instances_are_ready(
 def test_the_proxy_of_production_is_trusted_and_nothing_outside(github: Path):
     document = yaml.safe_load((github / "compose.production.yaml").read_text())
 
-    network = document["networks"]["default"]["ipam"]["config"][0]["subnet"]
+    subnets = [each["subnet"] for each in document["networks"]["default"]["ipam"]["config"]]
+    # The instances listen on 0.0.0.0, so Caddy cannot reach them over IPv6.
+    [over_ipv4] = [each for each in subnets if ip_network(each).version == 4]
     assert document["networks"]["data"] == {"internal": True}
-    assert document["services"]["web-1"]["environment"]["TRUSTED_PROXIES"] == network
+    assert document["services"]["web-1"]["environment"]["TRUSTED_PROXIES"] == over_ipv4
+    assert '"--host", "0.0.0.0"' in (github / "Dockerfile").read_text()
+
+
+def test_visitors_over_ipv6_keep_their_addresses_in_production(github: Path):
+    """Docker would otherwise forward their connections from the address of its gateway."""
+    network = yaml.safe_load((github / "compose.production.yaml").read_text())["networks"]["default"]
+
+    subnets = [ip_network(each["subnet"]) for each in network["ipam"]["config"]]
+    [over_ipv6] = [each for each in subnets if each.version == 6]
+    assert network["enable_ipv6"] is True
+    assert over_ipv6.subnet_of(ip_network("fd00::/8"))
+    assert over_ipv6.prefixlen == 64
 
 
 # The image

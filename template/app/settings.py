@@ -51,6 +51,11 @@ def _own_domain(data: dict[str, Any]) -> str:
     return host if host and not is_ip_address(host) else "localhost"
 
 
+def _hash_threads() -> int:
+    # At most four, which use 256 MiB: a container may have only a fraction of the machine's cores and memory.
+    return min(max(2, (os.cpu_count() or 2) // 2), 4)
+
+
 # Your own validators go below; template updates never touch them.
 
 MAX_IN_PRODUCTION = {
@@ -149,8 +154,8 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=1000,
-            description="Connections per process (at most 3 for SQLite). Keep the total below the server's"
-            " limit.",
+            description="Connections per process (SQLite: at most 3 to write and 3 to read). Keep the total"
+            " below the server's limit.",
         ),
     ] = 32
     database_timeout: Annotated[
@@ -400,7 +405,7 @@ class Settings(BaseSettings):
     hash_threads: Annotated[
         int,
         Field(ge=1, le=256, description="Passwords hashed concurrently. Each uses 64 MiB and up to 4 cores."),
-    ] = max(2, (os.cpu_count() or 2) // 2)
+    ] = Field(default_factory=_hash_threads)
     hash_queue: Annotated[
         int,
         Field(

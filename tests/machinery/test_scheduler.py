@@ -244,6 +244,60 @@ async def test_a_process_whose_clock_is_slow_does_not_run_it_again(process, at, 
     assert work.runs == 1
 
 
+@pytest.mark.parametrize("has_looked", [True, False], ids=["same process", "another process"])
+async def test_a_time_that_a_wrong_clock_claimed_is_not_waited_for(process, at, work, caplog, has_looked):
+    wrong = process()
+    await wrong()
+    at.now += 3650 * DAY
+    await wrong()
+    await wrong()
+    at.now -= 3650 * DAY
+    look = wrong if has_looked else process()
+    runs = []
+
+    for _ in range(3):
+        await look()
+        await look()
+        runs.append(work.runs)
+        at.now += DAY
+
+    assert runs == [2, 3, 4]
+    [line] = [each for each in caplog.messages if "test.count" in each]
+    assert line == (
+        "the scheduled task 'test.count' runs now: a clock was wrong, and it was claimed until"
+        " 2036-02-27 00:00:00+00:00"
+    )
+
+
+async def test_one_of_many_processes_replaces_the_claim_of_a_wrong_clock(process, at, work):
+    processes = [process() for _ in range(6)]
+    await asyncio.gather(*(look() for look in processes))
+    at.now += 3650 * DAY
+    await processes[0]()
+    at.now -= 3650 * DAY
+
+    await asyncio.gather(*(look() for look in processes))
+    await asyncio.gather(*(look() for look in processes))
+
+    assert work.runs == 2
+
+
+@pytest.mark.parametrize(
+    ("ahead", "runs"), [(2 * runner.LEASE, 0), (2 * runner.LEASE + timedelta(seconds=1), 1)], ids=str
+)
+async def test_a_lease_that_a_wrong_clock_took_does_not_block_the_task(process, at, work, db, ahead, runs):
+    look = process()
+    await look()
+    at.now += DAY
+    async with db.session() as session:
+        row = await session.scalar(select(TaskState))
+        row.leased_until = at.now + ahead
+
+    await look()
+
+    assert work.runs == runs
+
+
 async def test_missed_times_are_made_up_for_by_one_run(process, at, work):
     await process()()
 

@@ -513,6 +513,17 @@ def test_production_logs_for_machines(environment: SetEnvironment, values: dict[
     assert (settings.log_format, settings.log_level) == (form, "INFO")
 
 
+@pytest.mark.parametrize(("cores", "threads"), [(None, 2), (1, 2), (6, 3), (8, 4), (32, 4)])
+def test_few_passwords_are_hashed_at_once_by_default(
+    environment: SetEnvironment, monkeypatch: pytest.MonkeyPatch, cores: int | None, threads: int
+):
+    """A container sees all of the machine's cores, but may have only a fraction of its memory."""
+    environment(SECRET_KEY=KEY)
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+
+    assert load_settings(None).hash_threads == threads
+
+
 def test_no_cors_origin_is_allowed_by_default(environment: SetEnvironment):
     environment(**PRODUCTION)
 

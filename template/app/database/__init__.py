@@ -1,4 +1,4 @@
-"""The database: one engine per application, one session and one transaction per request.
+"""The database: one engine per application (two for SQLite), one session and one transaction per request.
 
 The rule: **commit before the response.** The transaction is committed after the handler returns and before
 the first byte of the response is sent. It is rolled back when the handler raises or returns a status of 400
@@ -58,11 +58,16 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SERVICES, _ACTOR = "services", "actor"
 """Keys of `AsyncSession.info`. Use this module's typed functions instead of the keys."""
 _SQLITE_POOL = 3
-"""Maximum number of connections. Each has its own thread, and more threads would only compete for the GIL."""
+"""Maximum number of connections for writing, and for reading. Each has its own thread, and more threads would
+only compete for the GIL."""
 
 
 def connect(app: App) -> None:
-    """Create the engine for DATABASE_URL. It connects on first use and closes on shutdown."""
+    """Create the engines for DATABASE_URL. They connect on first use and close on shutdown.
+
+    An SQLite file has a second engine, which only `app.state.reading` uses. Listeners that must hear every
+    statement go on all of `app.state.db.engines`.
+    """
     settings = app.state.settings
     url = settings.database_url.get_secret_value()
     is_sqlite = url.startswith("sqlite")
@@ -80,16 +85,20 @@ def connect(app: App) -> None:
     # Shutdown hooks run in reverse order, so this one runs after the pool is closed.
     app.on_shutdown(postgresql.wait_for_closing)
     database = init_database(app, config=config)
+    engine = reader = database.get().engine
+    if is_sqlite and not _is_memory(url):
+        # Writers that wait for the write lock hold all their connections, and reads must not wait for them.
+        reader = database.add("reading", config).engine
     # The config is no longer needed, and its repr would show the password.
     config.url = make_url(url).render_as_string(hide_password=True)
-    engine = database.get().engine
     # `services_of` reads the services from here. With autoflush, queries see objects that were added earlier.
     info = {_SERVICES: app.state, reading.FAST_PATHS: settings.database_fast_paths}
     database.get().sessionmaker.configure(info=info, autoflush=True)
-    app.state.reading = reading.build_maker(engine, fast_paths=settings.database_fast_paths)
+    app.state.reading = reading.build_maker(reader, fast_paths=settings.database_fast_paths)
     app.state.reading.configure(info=info)
     if is_sqlite:
-        sqlite.configure(engine.sync_engine, timeout=seconds, fast_paths=settings.database_fast_paths)
+        for each in {engine, reader}:
+            sqlite.configure(each.sync_engine, timeout=seconds, fast_paths=settings.database_fast_paths)
     else:
         postgresql.configure(engine.sync_engine)
 

@@ -196,6 +196,23 @@ async def blank_expired(db: AsyncSession) -> int:
     return number
 
 
+async def pull_back(db: AsyncSession, longest: timedelta) -> int:
+    """Make pending e-mails due that would wait longer than *longest*, and return how many.
+
+    An e-mail that your code has put off, and that has not been attempted, keeps its time.
+    """
+    now = _now()
+    is_too_late = OutboxMessage.next_attempt_at > now + longest
+    was_not_put_off = or_(OutboxMessage.attempts > 0, OutboxMessage.created_at > now + longest)
+    late = update(OutboxMessage).where(OutboxMessage.status == PENDING, is_too_late, was_not_put_off)
+    pulled_back = await db.execute(
+        late.values(next_attempt_at=now)
+        .returning(OutboxMessage.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(pulled_back.all())
+
+
 async def dead_messages(
     db: AsyncSession, *, before: int | None = None, since: int | None = None, limit: int | None = None
 ) -> list[OutboxMessage]:

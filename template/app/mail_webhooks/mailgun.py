@@ -11,7 +11,18 @@ from hawkapi_mail import SignatureError, verify_mailgun
 
 from app.limits import Limiter, Rate
 from app.mail_webhooks.bounces import BOUNCE, COMPLAINT, Event
-from app.mail_webhooks.webhooks import WINDOW, Headers, Timestamp, WebhookRefused, read
+from app.mail_webhooks.webhooks import (
+    MIN_KEY,
+    WINDOW,
+    Headers,
+    Timestamp,
+    Webhook,
+    WebhookRefused,
+    read,
+)
+
+_ONCE = Rate(1, 2 * WINDOW)
+"""Longer than a token can be valid: its time may be up to WINDOW ahead."""
 
 
 class _MailgunSignature(msgspec.Struct):
@@ -34,11 +45,18 @@ class _Mailgun(msgspec.Struct, rename="kebab"):
 
 
 @dataclass(frozen=True)
-class MailgunWebhook:
+class MailgunWebhook(Webhook):
     """The event itself is not signed, so each token is accepted once."""
 
     key: str = field(repr=False)
     limiter: Limiter = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.key) < MIN_KEY:
+            raise ValueError(
+                "MAILGUN_WEBHOOK_KEY: must be the webhook signing key that Mailgun shows, with at least"
+                f" {MIN_KEY} characters."
+            )
 
     async def events(self, headers: Headers, body: bytes) -> list[Event]:
         request = read(body, _Mailgun)
@@ -55,12 +73,19 @@ class MailgunWebhook:
             )
         except SignatureError:
             raise WebhookRefused from None
-        if await self.limiter.acquire(f"mailgun:{signed.token}", Rate(1, 2 * WINDOW)):
+        if await self.limiter.acquire(_key_of(signed), _ONCE):
             raise WebhookRefused
         reason = _reason_of_mailgun(event)
         return (
             [Event(event.recipient, reason, datetime.fromtimestamp(event.timestamp, UTC))] if reason else []
         )
+
+    async def accept_again(self, body: bytes) -> None:
+        await self.limiter.refund(_key_of(read(body, _Mailgun).signature), _ONCE)
+
+
+def _key_of(signed: _MailgunSignature) -> str:
+    return f"mailgun:{signed.token}"
 
 
 def _reason_of_mailgun(event: _MailgunEvent) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from hawkapi_mail import SignatureError, verify_resend
 
 from app.mail_webhooks.bounces import BOUNCE, COMPLAINT, Event
-from app.mail_webhooks.webhooks import Headers, WebhookRefused, read
+from app.mail_webhooks.webhooks import MIN_KEY, Headers, Webhook, WebhookRefused, read
 
 
 class _ResendBounce(msgspec.Struct):
@@ -30,18 +30,21 @@ class _Resend(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class ResendWebhook:
+class ResendWebhook(Webhook):
     """Each attempt has a new signature, so a signature is accepted for only five minutes."""
 
     secret: str = field(repr=False)
 
     def __post_init__(self) -> None:
         try:
-            base64.b64decode(self.secret.removeprefix("whsec_"), validate=True)
+            key = base64.b64decode(self.secret.removeprefix("whsec_"), validate=True)
         except ValueError:
+            key = b""
+        if len(key) < MIN_KEY:
             raise ValueError(
-                "RESEND_WEBHOOK_SECRET: must be the secret that Resend shows: whsec_…."
-            ) from None
+                "RESEND_WEBHOOK_SECRET: must be the secret that Resend shows: whsec_…, with at least"
+                f" {MIN_KEY} bytes in base64."
+            )
 
     async def events(self, headers: Headers, body: bytes) -> list[Event]:
         signature = headers.get("svix-signature", "")

@@ -1,5 +1,6 @@
 """The route that providers call. `webhooks.py` verifies the caller."""
 
+import asyncio
 from collections.abc import Mapping
 
 from hawkapi import Depends, Request
@@ -35,13 +36,20 @@ def router_for(webhooks: Mapping[str, Webhook]) -> Router:
         webhook = webhooks.get(provider)
         if webhook is None:
             raise Problem(404, _("There is no webhook for this provider."))
-        headers = dict(request.headers)
+        headers, body = dict(request.headers), await request.body()
         try:
-            events = await webhook.events(headers, await request.body())
+            events = await webhook.events(headers, body)
         except WebhookRefused as error:
             raise Problem(403, str(error), code=error.code) from error
         except WebhookUnavailable as error:
             raise Problem(503, str(error), code=error.code) from error
-        await mark(db, events)
+        try:
+            await mark(db, events)
+            # Not left to the end of the request: if this fails, the provider's next attempt must be accepted.
+            await db.commit()
+        except BaseException:
+            # Shielded because the request may have been cancelled.
+            await asyncio.shield(webhook.accept_again(body))
+            raise
 
     return router

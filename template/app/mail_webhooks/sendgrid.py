@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from app.mail_webhooks.bounces import BOUNCE, COMPLAINT, Event
-from app.mail_webhooks.webhooks import Headers, Timestamp, WebhookRefused, read, require_recent
+from app.mail_webhooks.webhooks import Headers, Timestamp, Webhook, WebhookRefused, read, require_recent
 
 
 class _SendGridEvent(msgspec.Struct):
@@ -24,7 +24,7 @@ class _SendGridEvent(msgspec.Struct):
     """The type of a bounce: `bounce`, or `blocked`, which is temporary."""
 
 
-class SendGridWebhook:
+class SendGridWebhook(Webhook):
     """The event webhook, whose public key is shown in its security settings."""
 
     def __init__(self, public_key: str) -> None:

@@ -19,7 +19,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from msgspec import field
 
 from app.mail_webhooks.bounces import BOUNCE, COMPLAINT, Event
-from app.mail_webhooks.webhooks import Headers, WebhookRefused, WebhookUnavailable, read, require_recent
+from app.mail_webhooks.webhooks import (
+    Headers,
+    Webhook,
+    WebhookRefused,
+    WebhookUnavailable,
+    read,
+    require_recent,
+)
 
 logger = logging.getLogger("app.mail")
 
@@ -61,7 +68,7 @@ class _Notification(msgspec.Struct):
     complaint: _Complaint | None = None
 
 
-class SESWebhook:
+class SESWebhook(Webhook):
     """The topic to which SES publishes bounces and complaints."""
 
     def __init__(self, topic: str) -> None:

@@ -17,6 +17,8 @@ type Timestamp = Annotated[float, msgspec.Meta(ge=0, lt=2**32)]
 
 WINDOW = 3600
 """Seconds for which a signature is accepted. A provider may retry a request with the same signature."""
+MIN_KEY = 16
+"""The minimum length of an HMAC key, in bytes. A shorter one is a mistake, and it could be guessed."""
 
 
 class WebhookRefused(ValueError):
@@ -48,6 +50,9 @@ class Webhook(Protocol):
             WebhookUnavailable: the request must be sent again.
         """
         ...
+
+    async def accept_again(self, body: bytes) -> None:
+        """Undo what keeps a request from being accepted twice, because its events could not be stored."""
 
 
 def read[T](body: bytes | str, kind: type[T]) -> T:

@@ -34,4 +34,5 @@ def install(app: App) -> None:
     if settings.slow_query_ms is not None:
         from app.observability import slow_queries
 
-        slow_queries.install(app.state.db.get().engine.sync_engine, settings.slow_query_ms)
+        for each in app.state.db.engines.values():
+            slow_queries.install(each.engine.sync_engine, settings.slow_query_ms)

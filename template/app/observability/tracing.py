@@ -105,5 +105,6 @@ def install(app: App) -> None:
     metrics = MeterProvider([PeriodicExportingMetricReader(exporter)], resource=resource)
     tracing = Tracing(traces, metrics)
     app.wrap(observe(tracing.request))
-    tracing.trace_statements(app.state.db.get().engine.sync_engine)
+    for each in app.state.db.engines.values():
+        tracing.trace_statements(each.engine.sync_engine)
     app.on_shutdown(tracing.close)

@@ -9,7 +9,7 @@ again when it is next due.
 import asyncio
 import logging
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import or_, select, update
@@ -72,15 +72,26 @@ class _Runner:
         self._task = task
         self._due: datetime | None = None
         """The task is not due before this time. None if not yet known."""
+        self._looked_at = datetime.min.replace(tzinfo=UTC)
+        """When `_due` was determined. If the clock has been set back since, it is determined again."""
 
     async def run_if_due(self) -> None:
-        if self._due is not None and clock.now() < self._due:
+        if self._due is not None and self._looked_at <= clock.now() < self._due:
             return
         claimed_until = await self._claimed_until()
-        self._due = self._task.after(claimed_until)
-        now = clock.now()
+        now = self._looked_at = clock.now()
+        # Only a process whose clock was wrong can have claimed a time so far ahead. No run would be due until
+        # then, and it is not known which ones were missed.
+        clock_was_wrong = claimed_until > now + LEASE
+        self._due = now if clock_was_wrong else self._task.after(claimed_until)
         if now < self._due or not await self._claim(now, claimed_until):
             return
+        if clock_was_wrong:
+            logger.warning(
+                "the scheduled task %r runs now: a clock was wrong, and it was claimed until %s",
+                self._task.name,
+                claimed_until,
+            )
         try:
             await self._run(now)
         except Exception as error:
@@ -109,7 +120,12 @@ class _Runner:
         """Start a run unless another process has done so. *claimed_until*: the value read from the row."""
         return await self._update(
             TaskState.claimed_until == claimed_until,
-            or_(TaskState.leased_until.is_(None), TaskState.leased_until < now),
+            or_(
+                TaskState.leased_until.is_(None),
+                TaskState.leased_until < now,
+                # A process whose clock is ahead leases for at most this long, unless its clock was wrong.
+                TaskState.leased_until > now + 2 * LEASE,
+            ),
             claimed_until=now if is_due else claimed_until,
             leased_until=now + LEASE,
             started_at=now,

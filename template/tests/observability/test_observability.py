@@ -86,7 +86,8 @@ def traced(build_app, spans):
         traces.add_span_processor(SimpleSpanProcessor(spans))
         tracing = Tracing(traces, MeterProvider())
         app.wrap(observe(tracing.request))
-        tracing.trace_statements(app.state.db.get().engine.sync_engine)
+        for each in app.state.db.engines.values():
+            tracing.trace_statements(each.engine.sync_engine)
         return app
 
     return build

@@ -38,7 +38,7 @@ async def browser(app: App, developed: App) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application in development mode."""
     async with make_client(developed) as client:
         yield client
-    await developed.state.db.get().engine.dispose()
+    await developed.state.db.dispose()
     await developed.state.limiter.clear()
 
 

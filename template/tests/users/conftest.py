@@ -198,10 +198,12 @@ def statements(app: App) -> Iterator[list[str]]:
     def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
         seen.append(statement.split()[0])
 
-    engine = app.state.db.get().engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
+    engines = [each.engine.sync_engine for each in app.state.db.engines.values()]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
     yield seen
-    event.remove(engine, "before_cursor_execute", note)
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", note)
 
 
 type OtherClient = Callable[..., Awaitable[httpx.AsyncClient]]
@@ -237,7 +239,7 @@ async def other_client(app: App, other_app: OtherApp) -> AsyncIterator[OtherClie
         async def build(**changes: object) -> httpx.AsyncClient:
             other = other_app(**changes)
             # Idle connections from many applications would exhaust the server.
-            stack.push_async_callback(other.state.db.get().engine.dispose)
+            stack.push_async_callback(other.state.db.dispose)
             if other.state.settings.redis_url is None:
                 stack.push_async_callback(other.state.limiter.clear)
             return await stack.enter_async_context(connected(other))

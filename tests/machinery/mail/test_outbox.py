@@ -118,7 +118,8 @@ async def test_a_dummy_mail_is_a_row_like_any_other(db: Database, outbox: Outbox
 
     real, decoy = await rows(db)
     assert (decoy.status, decoy.attempts) == (real.status, real.attempts)
-    assert abs(len(decoy.message) - len(real.message)) < 20
+    # One block of the cipher more or less, in base64: "true" is a letter shorter than "false".
+    assert abs(len(decoy.message) - len(real.message)) <= 24
     assert len(await outbox()) == 1
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, update
 
 from app import clock
 from app.keys import KeyRing
-from app.mail import OutboxMessage, Worker, lease
+from app.mail import OutboxMessage, Worker, lease, worker
 from app.mail.outbox import EXPIRED, set_aside
 from app.mail.stored import PURPOSE, opened
 from app.web import App
@@ -133,6 +133,53 @@ async def test_a_waiting_mail_is_never_deleted_for_its_age(
 
     (row,) = await rows(db)
     assert (row.status, "t0ken" in text_of(app, row)) == ("pending", True)
+
+
+# E-mails that were written while a clock was wrong
+
+
+@pytest.mark.parametrize("was_attempted", [True, False])
+async def test_a_mail_that_a_wrong_clock_put_off_is_sent_now(
+    app: App, db: Database, write: Write, set_clock: SetClock, clean: Clean, was_attempted: bool
+) -> None:
+    await write()
+    if was_attempted:
+        async with db.session() as session:
+            await lease(session, HOUR)
+    set_clock(NOON - 3650 * DAY)
+    backend = InMemoryBackend()
+
+    await clean()
+    await Worker(db, backend).run_once()
+
+    assert [mail.subject for mail in backend.sent] == ["Hello"]
+
+
+async def test_the_longest_pause_between_attempts_is_kept(
+    db: Database, write: Write, set_clock: SetClock, clean: Clean
+) -> None:
+    await write()
+    longest = timedelta(seconds=1.2 * worker.MAX_RETRY)
+    async with db.session() as session:
+        await lease(session, longest)
+
+    await clean()
+
+    (row,) = await rows(db)
+    assert row.next_attempt_at.replace(tzinfo=UTC) == NOON + longest
+
+
+async def test_a_mail_that_was_scheduled_for_later_keeps_its_time(
+    db: Database, write: Write, set_clock: SetClock, clean: Clean
+) -> None:
+    await write()
+    async with db.session() as session:
+        await session.execute(update(OutboxMessage).values(next_attempt_at=NOON + 10 * DAY))
+
+    await clean()
+
+    (row,) = await rows(db)
+    assert row.next_attempt_at.replace(tzinfo=UTC) == NOON + 10 * DAY
 
 
 # E-mails with a link

@@ -1,5 +1,6 @@
 """What each provider signs, and which of its events mark an address."""
 
+import asyncio
 import base64
 import hmac
 import json
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from app.limits import MemoryLimiter
 from app.mail_webhooks import build_webhooks, ses, webhooks
@@ -244,6 +246,40 @@ async def test_mailgun_signs_a_token_which_counts_once(all_webhooks: dict[str, W
         await all_webhooks["mailgun"].events(headers, body.replace(b"ada@", b"eve@"))
 
 
+async def database_is_gone(*_: Any) -> None:
+    raise OperationalError("COMMIT", {}, ConnectionError("gone"))
+
+
+async def hangs(*_: Any) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("step", "failure", "status"),
+    [
+        ("app.mail_webhooks.routes.mark", database_is_gone, 503),
+        ("sqlalchemy.ext.asyncio.AsyncSession.commit", database_is_gone, 503),
+        ("app.mail_webhooks.routes.mark", hangs, 504),
+    ],
+    ids=["statement", "commit", "timeout"],
+)
+async def test_an_event_of_mailgun_that_could_not_be_stored_is_accepted_again(
+    other_client: Any, db: Any, step: str, failure: Any, status: int
+) -> None:
+    """Otherwise the event would be lost: Mailgun sends it again with the same token."""
+    client = await other_client(mailgun_webhook_key=KEY.hex(), request_timeout=1)
+    _, body = Request("mailgun", HARD_BOUNCES["mailgun"]).signed()
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(step, failure)
+        failed = await client.post("/mail/webhooks/mailgun", content=body)
+
+    statuses = [(await client.post("/mail/webhooks/mailgun", content=body)).status_code for _ in range(2)]
+
+    assert (failed.status_code, statuses) == (status, [204, 403])
+    async with db.session(commit=False) as session:
+        assert await marked_among(session, [EMAIL]) == {EMAIL}
+
+
 @EACH
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"null", b'"x"', b"\xff", b"[" * 100_000, b'{"a": 1}'])
 async def test_nonsense_is_refused(all_webhooks: dict[str, Webhook], provider: str, body: bytes) -> None:
@@ -366,16 +402,34 @@ async def test_an_unsigned_subscription_is_not_confirmed(receive: Receive, serve
             ).decode()
         },
         {"resend_webhook_secret": "whsec_?"},
+        {"resend_webhook_secret": "whsec_"},
+        {"resend_webhook_secret": f"whsec_{base64.b64encode(KEY[:15]).decode()}"},
+        {"mailgun_webhook_key": "x"},
+        {"mailgun_webhook_key": KEY.hex()[:15]},
     ],
-    ids=["nonsense", "RSA", "not base64"],
+    ids=["nonsense", "RSA", "not base64", "empty", "short", "one character", "15 characters"],
 )
-async def test_a_key_that_cannot_be_read_is_named_at_the_start(
+async def test_a_key_that_cannot_be_read_or_is_too_short_is_named_at_the_start(
     build_app: Callable[..., Any], key: dict[str, str]
 ) -> None:
-    [name] = key
+    [(name, value)] = key.items()
 
-    with pytest.raises(SettingsError, match=name.upper()):
+    with pytest.raises(SettingsError, match=f"^{name.upper()}: must be the ") as refused:
         build_app(**key)
+
+    assert len(value) < 8 or value not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        {"resend_webhook_secret": f"whsec_{base64.b64encode(KEY[:16]).decode()}"},
+        {"mailgun_webhook_key": KEY.hex()[:16]},
+    ],
+    ids=["Resend", "Mailgun"],
+)
+async def test_a_key_of_16_bytes_is_accepted(build_app: Callable[..., Any], key: dict[str, str]) -> None:
+    build_app(**key)
 
 
 # Marks

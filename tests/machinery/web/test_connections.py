@@ -15,7 +15,7 @@ from app.web import Problem
 
 
 def checked_out(app: Any) -> int:
-    return app.state.db.get().engine.pool.checkedout()
+    return sum(each.engine.pool.checkedout() for each in app.state.db.engines.values())
 
 
 async def test_the_connection_is_released_when_a_success_is_sent(stored, raw, thing):

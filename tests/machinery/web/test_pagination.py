@@ -270,13 +270,13 @@ async def test_a_page_far_down_the_list_is_read_from_the_index(http, add, listin
     async with listing.state.db.session() as db:
         await db.execute(text("ANALYZE"))
     sent = []
-    engine = listing.state.db.get().engine.sync_engine
-    event.listen(engine, "before_cursor_execute", lambda *call: sent.append(call[2:4]))
+    for each in listing.state.db.engines.values():
+        event.listen(each.engine.sync_engine, "before_cursor_execute", lambda *call: sent.append(call[2:4]))
 
     await http.get(f"/{name}", params={"limit": 5, "cursor": first["next"]})
 
     [(statement, parameters)] = [each for each in sent if "pagination_posts" in each[0]]
-    explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN "
+    explain = "EXPLAIN QUERY PLAN " if listing.state.db.get().engine.dialect.name == "sqlite" else "EXPLAIN "
     async with listing.state.db.get().engine.connect() as connection:
         rows = await connection.exec_driver_sql(explain + statement, parameters)
         plan = "\n".join(str(tuple(row)) for row in rows)

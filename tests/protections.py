@@ -904,10 +904,10 @@ PROTECTIONS = [
         name="no response redirects to a URL from the request",
         file="app/users/routes/sessions.py",
         within="logout",
-        old="    cookie = session_cookie(request)",
+        old="    cookie = own_session_cookie(request)",
         new='    if target := request.query_params.get("next"):\n'
         '        raise __import__("hawkapi").HTTPException(303, headers={"Location": target})\n'
-        "    cookie = session_cookie(request)",
+        "    cookie = own_session_cookie(request)",
         test="test_security_account.py::test_no_response_redirects_to_a_url_from_the_request",
     ),
     Mutation(
@@ -1988,11 +1988,40 @@ PROTECTIONS = [
         name="non-ASCII letters do not match another account",
         file="app/users/email_addresses.py",
         within="normalize_email",
-        old='"".join(_lower(each) for each in address.strip())',
+        old='"".join(_lower(each) for each in address.strip()[:_MAX_TYPED])',
         new="address.strip().casefold()",
         test="test_security_addresses.py::test_a_lookalike_does_not_log_in",
     ),
     # The other sections: cookies and sessions
+    Mutation(
+        name="a new password does not make a login recent",
+        file=MANAGER,
+        within="change_password",
+        old="            issued.session.authenticated_at = session.authenticated_at\n",
+        new="            pass\n",
+        test="test_security_second_factors.py::test_a_new_password_does_not_make_the_login_recent",
+    ),
+    Mutation(
+        name="an ended session adds no factor",
+        file="app/second_factors/factors.py",
+        old="        await self._users.sessions.by_id(db, session.id)\n",
+        test="test_slow_totp_requests.py::test_an_ended_session_cannot_confirm_an_app",
+    ),
+    Mutation(
+        name="an ended session is not confirmed",
+        file="app/users/sessions.py",
+        within="confirm",
+        old="        await self.by_id(db, session.id)\n",
+        test="test_slow_totp_requests.py::test_an_ended_session_is_not_renewed_by_a_factor",
+    ),
+    Mutation(
+        name="an ended session finishes no change of the address",
+        file="app/users/sessions.py",
+        within="keep",
+        old="            raise SessionEnded\n",
+        new="            pass\n",
+        test="test_security_slow_requests.py::test_an_email_change_cannot_be_finished_by_an_ended_session",
+    ),
     Mutation(
         name="the first of two cookies with the same name wins",
         file="app/web/cookies.py",
@@ -3061,7 +3090,7 @@ PROTECTIONS = [
         name="a Mailgun token is accepted only once",
         file="app/mail_webhooks/mailgun.py",
         within="events",
-        old='if await self.limiter.acquire(f"mailgun:{signed.token}", Rate(1, 2 * WINDOW)):',
+        old="if await self.limiter.acquire(_key_of(signed), _ONCE):",
         new="if False:",
         test="test_signatures.py::test_mailgun_signs_a_token_which_counts_once",
     ),

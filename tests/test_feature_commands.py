@@ -127,9 +127,9 @@ def test_the_features_are_listed(project: Repository) -> None:
     found = [[cell.strip() for cell in row if cell] for row in rows]
     assert found == [
         ["FEATURE", "STATE", "NEEDS", "WHAT IT DOES"],
-        ["cache", "could be added", "docker", "Answers come faster."],
-        ["docker", "there", "-", "A container."],
-        ["ledger", "could be added", "-", "What users owe."],
+        ["cache", "available", "docker", "Answers come faster."],
+        ["docker", "installed", "-", "A container."],
+        ["ledger", "available", "-", "What users owe."],
     ]
 
 

@@ -15,7 +15,7 @@ from test_upgrade import USE
 PAGE = (REPOSITORY / "docs" / "from-hawkapi-users.md").read_text("utf-8")
 LIBRARY = REPOSITORY / "tests" / "import_hawkapi_users" / "library.py"
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-_, WRITE_MIGRATION, IMPORT_WITH_MIGRATION, BACK_UP_SQLITE, BACK_UP_POSTGRESQL, IMPORT, _ = BLOCKS
+_, WRITE_MIGRATION, BACK_UP_SQLITE, BACK_UP_POSTGRESQL, IMPORT, IMPORT_WITH_MIGRATION, _ = BLOCKS
 PEOPLE = [
     {"email": "Ada@example.com", "password": "correct horse battery"},
     {"email": "eve@example.com", "password": "kitten"},

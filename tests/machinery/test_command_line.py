@@ -325,7 +325,7 @@ def test_a_feature_with_one_command_is_that_command(run: Run, feature: Feature):
 def test_a_feature_does_not_replace_a_command(run: Run, feature: Feature):
     feature("db", BILLING)
 
-    assert "Migrate the database." in run("db", "--help").stdout
+    assert "Migrate, inspect, back up and copy the database." in run("db", "--help").stdout
 
 
 @pytest.mark.parametrize("commands", ["cli = (", '"""', "cli = 1\n", ""])

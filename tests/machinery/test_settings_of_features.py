@@ -6,7 +6,7 @@ from app.settings import SettingsError
 from app.settings_checks import features
 from tests.conftest import make_settings
 
-WEBHOOK = {"mailgun_webhook_key": "a-key"}
+WEBHOOK = {"mailgun_webhook_key": "the-key-of-this-test"}
 ALL = WEBHOOK | {"slow_query_ms": 0, "passkey_domain": "example.com"}
 
 

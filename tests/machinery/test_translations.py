@@ -87,6 +87,7 @@ def test_every_sentence_of_a_template_is_extracted(path):
     ("accepted", "language"),
     [
         ("de", "de"),
+        ("DE", "de"),
         ("de-AT,de;q=0.9,en;q=0.8", "de"),
         ("en,de;q=0.5", "en"),
         ("fr,de;q=0.5", "de"),

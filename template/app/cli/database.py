@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("app.database")
 
-cli = typer.Typer(no_args_is_help=True, help="Migrate the database.")
+cli = typer.Typer(no_args_is_help=True, help="Migrate, inspect, back up and copy the database.")
 
 
 def alembic_config(settings: "Settings") -> "Config":

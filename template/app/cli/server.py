@@ -71,7 +71,7 @@ def serve(
     port: Port = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Number of processes, about one per core.")] = 1,
 ) -> None:
-    """Run in production: check the settings and the migrations, then serve with several processes."""
+    """Run in production: check the settings and the migrations, then serve with one or more processes."""
     from app.main import load_features
     from app.settings import load_settings
     from app.settings_checks import features

@@ -64,7 +64,7 @@ def create(
 
 @cli.command()
 @friendly_errors
-def invite(email: Email) -> None:
+def invite(email: Annotated[str, typer.Argument(help="The e-mail address to invite.")]) -> None:
     """E-mail someone a link to create an account, regardless of REGISTRATION."""
 
     async def run() -> "tuple[str, datetime]":

@@ -68,7 +68,9 @@ def _compiled(path: Path, language: str) -> GNUTranslations:
 def language_for(accept_language: str) -> str | None:
     """The best language for an Accept-Language header (RFC 9110, section 12.5.4), or None if none matches."""
     wanted = [code.replace("-", "_") for code in _by_quality(accept_language)]
-    return negotiate_locale(wanted, languages())
+    # The result is spelled as the client wrote it, such as DE.
+    found = negotiate_locale(wanted, languages()) or ""
+    return next((each for each in languages() if each.lower() == found.lower()), None)
 
 
 def _by_quality(accept_language: str) -> Iterable[str]:

@@ -1,4 +1,7 @@
-"""`app i18n`: keep the translations in `app/i18n/locales/`, and those of the features, up to date."""
+"""Keep the translations up to date.
+
+They are in `app/i18n/locales/` and in the `locales` folders of the features.
+"""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -13,7 +16,7 @@ from babel.messages.pofile import read_po, write_po
 
 from app.cli.common import PROJECT, fail
 
-cli = typer.Typer(help="Translate the pages, e-mails and errors.", no_args_is_help=True)
+cli = typer.Typer(help="Keep the translations up to date.", no_args_is_help=True)
 
 ROOT = PROJECT / "app"
 """The folder that contains the translation folders (`*/locales`)."""

@@ -16,7 +16,7 @@ from app.second_factor_pages.account import PAGE, Verified, after_adding
 from app.second_factors import WrongFactor
 from app.second_factors.routes import AllFactors, factors_of
 from app.users import User
-from app.users.dependencies import before_setup, limited_by
+from app.users.dependencies import StillLoggedIn, before_setup, limited_by
 from app.users.exceptions import NoSecondFactor
 from app.users.schemas import Secret
 from app.web import FromForm
@@ -89,6 +89,7 @@ async def rename_passkey(
     request: Request,
     passkey_id: str,
     form: Annotated[NameForm, FromForm()],
+    still: StillLoggedIn,
     passkeys: ThePasskeys,
     db: Db,
 ) -> Response:

@@ -229,6 +229,7 @@ class Passkeys:
         Raises:
             WrongFactor: the response is invalid, or its challenge was used before.
             TooManyPasskeys, PasskeyExists: see the classes. Nothing is added.
+            SessionEnded: as in `Factors.lock`.
         """
         try:
             response = ceremonies.read(content)
@@ -237,7 +238,7 @@ class Passkeys:
             new = ceremonies.verify_new(self._party, response)
         except InvalidResponse:
             raise WrongFactor(self.refusal) from None
-        await lock(db, user)
+        await self._factors.lock(db, user, session)
         if len(await self.of(db, user)) >= MAX_PASSKEYS:
             raise TooManyPasskeys
         passkey = Passkey(

@@ -4,6 +4,7 @@ Each ceremony takes two requests: the first gets options for the browser, and th
 response.
 """
 
+import re
 import secrets
 from typing import Annotated
 
@@ -36,7 +37,7 @@ from app.users.cookies import (
     session_cookie,
     take_login_key,
 )
-from app.users.dependencies import before_setup, limited_by
+from app.users.dependencies import StillLoggedIn, before_setup, limited_by
 from app.users.manager import UserManager
 from app.users.routes.errors import CROSS_SITE
 from app.users.routes.sessions import logged_in
@@ -52,6 +53,7 @@ router = Router(tags=[TAG])
 
 PASSKEY = "passkey"
 """The cookie that binds a login to the browser that started it: `__Host-passkey`."""
+_KEY = re.compile(r"[A-Za-z0-9_-]{43}")
 PASSKEY_REFUSED = {
     401: {PasskeyRefused.code: "The passkey was rejected. The response is the same for every reason."}
 }
@@ -74,7 +76,8 @@ ThePasskeys = Annotated[Passkeys, Depends(_passkeys)]
 
 def key_of(request: Request) -> str:
     """The key of the login that this browser started, or an empty string."""
-    return login_key(request, name=PASSKEY)[1]
+    key = login_key(request, name=PASSKEY)[1]
+    return key if _KEY.fullmatch(key) else ""
 
 
 # Logging in without a password
@@ -219,7 +222,12 @@ async def list_passkeys(login: CurrentLogin, passkeys: ThePasskeys, db: Db) -> l
 @router.patch("/me/passkeys/{passkey_id}", status_code=200, dependencies=[limited_by("change_factors")])
 @responds(NOT_SET_UP)
 async def rename_passkey(
-    login: CurrentLogin, passkey_id: str, body: PasskeyName, passkeys: ThePasskeys, db: Db
+    login: CurrentLogin,
+    passkey_id: str,
+    body: PasskeyName,
+    still: StillLoggedIn,
+    passkeys: ThePasskeys,
+    db: Db,
 ) -> PublicPasskey:
     """Rename a passkey"""
     return public(await passkeys.rename(db, login.user, passkey_id, body.name))

@@ -28,7 +28,7 @@ from app.i18n import gettext as translated
 from app.second_factors import recovery_codes
 from app.second_factors.models import PendingLogin
 from app.users import User, UserManager, UserSession
-from app.users.audit import record
+from app.users.audit import number_of_failures, record
 from app.users.exceptions import NoSecondFactor, SessionEnded
 from app.users.rate_limits import counted_as_wrong
 from app.users.sessions import BEARER, COOKIE, IssuedSession
@@ -36,6 +36,8 @@ from app.users.sessions import BEARER, COOKIE, IssuedSession
 LASTS = timedelta(minutes=5)
 """How long a login waits for its second factor."""
 MAX_TRIES = 5
+"""Wrong answers before a ticket becomes invalid, and before the owner is notified."""
+WRONG_ANSWERS_COUNT_FOR = timedelta(days=1)
 RECOVERY_CODE = "recovery_code"
 
 
@@ -199,8 +201,8 @@ class Factors:
 
         Raises:
             LoginExpired: see the class.
-            WrongFactor: the audit log records it. The fifth wrong answer invalidates the ticket, and the
-            owner is notified.
+            WrongFactor: the audit log records it. The fifth wrong answer invalidates the ticket. After every
+            fifth wrong answer in a day, the owner is notified.
             TooManyRequests: too many recent wrong answers. This answer was not checked.
         """
         async with released(db):
@@ -211,6 +213,9 @@ class Factors:
             record(db, "second_factor", user.id, outcome="failure", method=answer.method)
             if pending.tries >= MAX_TRIES:
                 await self._take(db, pending)
+            # Count the wrong answers of all logins: a new login gets a new ticket.
+            since = clock.now() - WRONG_ANSWERS_COUNT_FOR
+            if await number_of_failures(db, user.id, "second_factor", since=since) % MAX_TRIES == 0:
                 await self._users.send_notice(user, "second_factor_refused")
             await db.commit()
             raise
@@ -306,6 +311,18 @@ class Factors:
 
     # Changing factors
 
+    async def lock(self, db: AsyncSession, user: User, session: UserSession) -> None:
+        """Lock the account for a change by its owner in *session*.
+
+        The session may have ended since the request began, because a client can take a long time to send the
+        request's body.
+
+        Raises:
+            SessionEnded: it has.
+        """
+        await lock(db, user)
+        await self._users.sessions.by_id(db, session.id)
+
     async def added(
         self, db: AsyncSession, user: User, factor: Factor, *, session: UserSession
     ) -> list[str] | None:
@@ -328,8 +345,9 @@ class Factors:
         Raises:
             NoSecondFactor: the account does not have this factor.
             LastFactor: the account must have a factor, and this is its last one.
+            SessionEnded: as in `lock`.
         """
-        await lock(db, user)
+        await self.lock(db, user, session)
         number_of_this, number = await self._numbers(db, user, factor)
         if number == number_of_this == 1 and self._users.must_have_factor(user):
             raise LastFactor

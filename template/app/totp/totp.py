@@ -18,6 +18,7 @@ from app.keys import CannotDecrypt, KeyRing
 from app.second_factors.factors import WRONG_CODE, Asked, Factors, WrongFactor, lock
 from app.totp.models import TotpSecret
 from app.users import User, UserSession
+from app.users.typed_codes import MAX_LENGTH
 
 logger = logging.getLogger("app.totp")
 
@@ -105,9 +106,10 @@ class Totp:
         Raises:
             WrongFactor: the code is wrong, or there is nothing to confirm. Nothing is changed.
             TooManyRequests: too many recent wrong codes.
+            SessionEnded: as in `Factors.lock`.
         """
         async with self._factors.counted(user, self.method):
-            await lock(db, user)
+            await self._factors.lock(db, user, session)
             row = await db.get(TotpSecret, user.id, populate_existing=True)
             if row is None or row.confirmed_at is not None or not await self._accept(db, row, code):
                 raise WrongFactor
@@ -154,10 +156,13 @@ class Totp:
 
 
 def digits_of(code: str) -> str:
-    """*code* in ASCII digits, without spaces or hyphens. Empty if it contains any other characters.
+    """*code* in ASCII digits, without spaces or hyphens. Empty if it contains any other characters or is much
+    too long.
 
     People and phones also write digits in other scripts, and the same code must not count as two.
     """
+    if len(code) > MAX_LENGTH:
+        return ""
     digits = [unicodedata.decimal(each, None) for each in code if not each.isspace() and each != "-"]
     return "" if None in digits else "".join(str(digit) for digit in digits)
 

@@ -192,15 +192,17 @@ async def delete(self: "UserManager", db: AsyncSession, user: User) -> None:
     # The second of two simultaneous deletions finds no row, so the hooks run only once.
     if not await self.lock(db, user):
         return
-    await self.on_before_delete(user)
-    await db.flush()
     # Keep the user object in the session, because the notice still needs it.
     this_one = delete_from(self.model).where(self.model.id == user.id)
-    try:
-        await db.execute(this_one.execution_options(synchronize_session=False))
-    except IntegrityError as error:
-        await db.rollback()
-        raise AccountInUse(_("The account cannot be deleted, because other data refers to it.")) from error
+    # A page shows the account again after an error, so only these changes are rolled back.
+    async with db.begin_nested():
+        await self.on_before_delete(user)
+        await db.flush()
+        try:
+            await db.execute(this_one.execution_options(synchronize_session=False))
+        except IntegrityError as error:
+            sentence = _("The account cannot be deleted, because other data refers to it.")
+            raise AccountInUse(sentence) from error
     audit.record(db, "delete", user.id)
     await self.send_notice(user, "account_deleted")
 
@@ -210,11 +212,14 @@ async def delete_due(self: "UserManager", db: AsyncSession, *, skip: int = 0) ->
     none is left."""
     due = select(self.model).where(self.model.delete_after <= clock.now())
     due = due.order_by(self.model.delete_after, self.model.id).offset(skip).limit(1)
-    # No lock here: `delete` locks the superusers first, and only one of two workers records the deletion.
     user = await db.scalar(due)
     if user is None:
         return False
-    await self.delete(db, user)
+    # Lock the superusers first, as `delete` does. A login may have canceled the deletion in the meantime.
+    await self.require_another_superuser(db, user)
+    await self.lock(db, user)
+    if user.delete_after is not None and user.delete_after <= clock.now():
+        await self.delete(db, user)
     return True
 
 

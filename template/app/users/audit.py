@@ -20,6 +20,7 @@ from sqlalchemy import (
     Integer,
     String,
     Text,
+    func,
     literal,
     select,
 )
@@ -114,6 +115,18 @@ async def browsers_of_logins(
     rows = (await db.execute(browsers.union_all(*counts))).all()
     numbers = {position: number for _, position, number in rows}
     return {browser for browser, _, _ in rows if browser}, [numbers[each] for each in range(len(counts))]
+
+
+async def number_of_failures(db: AsyncSession, user_id: str, event: str, *, since: datetime) -> int:
+    """How often *event* has failed for *user_id* since then, including events of this transaction."""
+    await db.flush()
+    failures = select(func.count()).where(
+        AuditEvent.user_id == user_id,
+        AuditEvent.event == event,
+        AuditEvent.outcome == "failure",
+        AuditEvent.at >= since,
+    )
+    return await db.scalar(failures) or 0
 
 
 async def last_login(db: AsyncSession, user_id: str) -> AuditEvent | None:

@@ -16,6 +16,7 @@ from app.users.manager import UserManager
 from app.users.models import User
 from app.users.sessions import IssuedSession
 from app.web import delete_cookie, set_cookie
+from app.web.csrf import CrossSiteRequest, require_same_origin
 from app.web.framework.application import services_of_request
 
 SECURE_NAME = "__Host-session"
@@ -27,6 +28,15 @@ LOGIN = "login"
 def session_cookie(request: Request) -> str | None:
     """The value of the session cookie, if there is one."""
     return request.cookies.get(_name(request))
+
+
+def own_session_cookie(request: Request) -> str | None:
+    """Like `session_cookie`, but None if the request may come from another site."""
+    try:
+        require_same_origin(request)
+    except CrossSiteRequest:
+        return None
+    return session_cookie(request)
 
 
 def give_cookie(request: Request, issued: IssuedSession) -> None:

@@ -7,6 +7,7 @@ own count of wrong passwords (`rate_limits.py`), so a stolen cookie does not byp
 
 import base64
 import hmac
+import re
 import secrets
 from collections.abc import Iterable
 from datetime import timedelta
@@ -23,6 +24,7 @@ _NONCE_BYTES = 16
 _MAC_BYTES = 16
 _MAC_LENGTH = 22
 _TIME_LENGTH = 8
+_MARK = re.compile(rf"[A-Za-z0-9_-]{{{2 * _MAC_LENGTH + _TIME_LENGTH}}}")
 
 
 class DeviceCookies:
@@ -62,7 +64,8 @@ class DeviceCookies:
         account = self._mac("account", browser, user_id)
         made_at = f"{int(clock.now().timestamp()):0{_TIME_LENGTH}x}"
         mark = account + made_at + self._mac(*_known(account, made_at, browser, password_version))
-        others = [each for each in marks if not self._is_of(each, browser, user_id)]
+        # Only the browser's id is sealed, so the rest may be anything.
+        others = [each for each in marks if _MARK.fullmatch(each) and not self._is_of(each, browser, user_id)]
         return ".".join([browser, self._mac("seal", browser), mark, *others[: MAX_ACCOUNTS - 1]])
 
     def _is_current(self, mark: str, browser: str, password_version: int) -> bool:

@@ -8,6 +8,8 @@ from app.users.exceptions import InvalidEmail
 
 MAX_LENGTH = 254
 """Maximum length in characters (RFC 5321)."""
+_MAX_TYPED = 1024
+"""Longer text is not parsed, because that would block the event loop."""
 
 
 def parse_email(address: str) -> str:
@@ -20,6 +22,8 @@ def parse_email(address: str) -> str:
     Raises:
         InvalidEmail: with a message for the user.
     """
+    if len(address) > _MAX_TYPED:
+        raise _too_long()
     try:
         parsed = validate_email(
             address.strip(),
@@ -36,10 +40,12 @@ def parse_email(address: str) -> str:
         raise InvalidEmail(sentence) from None
     ascii_email = parsed.ascii_email
     if ascii_email is None or len(ascii_email) > MAX_LENGTH:
-        raise InvalidEmail(
-            _("The e-mail address is longer than %(count)s characters.") % {"count": MAX_LENGTH}
-        )
+        raise _too_long()
     return ascii_email.lower()
+
+
+def _too_long() -> InvalidEmail:
+    return InvalidEmail(_("The e-mail address is longer than %(count)s characters.") % {"count": MAX_LENGTH})
 
 
 def mailbox_of(address: str) -> str:
@@ -58,7 +64,8 @@ def normalize_email(address: str) -> str:
     try:
         return parse_email(address)
     except InvalidEmail:
-        return "".join(_lower(each) for each in address.strip())
+        # Not stripped again: cutting off the end must not turn it into another person's address.
+        return "".join(_lower(each) for each in address.strip()[:_MAX_TYPED])
 
 
 def _lower(character: str) -> str:

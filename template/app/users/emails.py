@@ -213,6 +213,9 @@ NOTICES = {
 }
 """The security notices, keyed by event. Change their wording freely. The text around them is in `emails/`."""
 
+_OUTLIVE_THE_ACCOUNT = {"account_deleted", "email_changed"}
+"""Notices that are sent even if the account has been deleted. A thief could take over the address and delete
+the account before the owner is notified."""
 NOTICES_OF_FEATURES: dict[str, Notice] = {}
 """The security notices of features. Each feature adds its own when it is imported."""
 
@@ -235,8 +238,7 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
     }
     if notice == "deletion_scheduled" and user.delete_after is not None:
         values["advice"] = _("Log in before {time} to keep it.").format(time=_in_utc(user.delete_after))
-    # Only this e-mail must outlive the account.
-    user_id = None if notice == "account_deleted" else user.id
+    user_id = None if notice in _OUTLIVE_THE_ACCOUNT else user.id
     mailer = services.mail.for_session(db, user_id=user_id)
     subject = f"{services.settings.app_name}: {heading}"
     await _send(mailer, to or user.email, subject, "notice.html", values)

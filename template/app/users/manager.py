@@ -656,6 +656,7 @@ class UserManager:
             raise RuntimeError("The account has a second factor, but no feature can check it.")
         methods = await self.second_factors.methods_of(db, user)
         ticket, key = await self.second_factors.begin(db, user, kind=kind, remember=remember)
+        audit.record(db, "second_factor_request", user.id)
         await db.commit()
         raise SecondFactorRequired(methods, ticket=ticket, browser_key=key)
 
@@ -725,6 +726,17 @@ class UserManager:
         """
         try:
             session, user = await self.sessions.by_issued_token(db, refresh_token)
+        except SessionEnded:
+            return
+        act_as(db, user.id, session.kind)
+        await self.log_out(db, user, session)
+
+    async def log_out_with_cookie(self, db: AsyncSession, cookie: str) -> None:
+        """Like `log_out`, for the session of a cookie that did not authenticate the request. A cookie without
+        a live session has no effect.
+        """
+        try:
+            session, user = await self.sessions.by_token(db, cookie, kind=COOKIE)
         except SessionEnded:
             return
         act_as(db, user.id, session.kind)
@@ -811,6 +823,9 @@ class UserManager:
             # The password was changed while the hash was being computed.
             raise WrongPassword(field="current_password")
         issued = await self.sessions.reissue(db, session, user)
+        if await self.factor_methods_of(db, user):
+            # If the account has a second factor, a password does not make a login recent.
+            issued.session.authenticated_at = session.authenticated_at
         audit.record(db, "password_change", user.id, method="password")
         await self.send_notice(user, "password_changed")
         await self.on_after_change_password(user)
@@ -898,6 +913,7 @@ class UserManager:
             OwnerRequired: neither the owner's login nor a password was given.
             WrongPassword: the password is wrong. The audit log records the attempt.
             TooManyRequests: too many recent wrong passwords.
+            SessionEnded: the session of *login* has ended in the meantime.
         """
         async with released(db):
             user, new_email = await self._check_email_change_token(db, token)

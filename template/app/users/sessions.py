@@ -271,6 +271,7 @@ class Sessions:
         Raises:
             SessionEnded: the session has ended in the meantime.
         """
+        await self.by_id(db, session.id)
         if session.kind == COOKIE:
             return await self.reissue(db, session, user)
         now = clock.now()
@@ -295,8 +296,14 @@ class Sessions:
         return issued
 
     async def keep(self, db: AsyncSession, session: UserSession, user: User) -> None:
-        """Keep *session* alive after *user*'s password or address has changed."""
-        await _change(db, session, password_version=user.password_version)
+        """Keep *session* alive after *user*'s password or address has changed.
+
+        Raises:
+            SessionEnded: the session has ended in the meantime. The caller must not commit the change.
+        """
+        is_live = UserSession.revoked_at.is_(None)
+        if not await _change(db, session, is_live, password_version=user.password_version):
+            raise SessionEnded
         await _read_again(db, session)
 
     async def lift(self, db: AsyncSession, session: UserSession) -> None:

@@ -7,6 +7,8 @@ You may change how a code is shown. Do not change `LETTERS` while codes are in u
 import secrets
 
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
+MAX_LENGTH = 200
+"""Longer text is not read, because that would block the event loop."""
 _GROUP = 4
 
 
@@ -21,5 +23,8 @@ def in_groups(code: str) -> str:
 
 
 def letters_of(typed: str) -> str:
-    """The code in *typed*, which may be in lower case and contain hyphens and spaces."""
+    """The code in *typed*, which may be in lower case and contain hyphens and spaces. Empty if it is much too
+    long."""
+    if len(typed) > MAX_LENGTH:
+        return ""
     return "".join(letter for letter in typed.upper() if letter in LETTERS)

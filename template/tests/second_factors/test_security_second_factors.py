@@ -8,6 +8,7 @@ from sqlalchemy import event, func, select, text
 
 from app.users import UserSession
 from app.users.audit import AuditEvent
+from tests.conftest import PASSWORD
 
 KINDS = pytest.mark.parametrize("kind", ["", "/cookie"], ids=["bearer", "cookie"])
 WRONG = "000000"
@@ -157,6 +158,19 @@ async def test_five_wrong_codes_end_the_ticket_and_are_mailed(owner, person, hea
         assert await session.scalar(failed) == 5
 
 
+async def test_wrong_codes_of_several_logins_are_mailed_too(owner, person, headings, db):
+    """An attacker who knows the password starts a new login before the fifth wrong code."""
+    for tries in (4, 1):
+        ticket = await person.ticket()
+        for _ in range(tries):
+            await person.answer(ticket, code=WRONG)
+
+    assert (await headings())[-1] == "A login was rejected"
+    async with db.session(commit=False) as session:
+        asked = select(func.count()).where(AuditEvent.event == "second_factor_request")
+        assert await session.scalar(asked) == 2
+
+
 async def test_wrong_codes_count_across_tickets_and_sessions(client, owner, person):
     """Checklist 31: a new login does not allow more attempts."""
     for _ in range(2):
@@ -203,6 +217,19 @@ async def test_a_password_reset_does_not_go_around_the_factor(client, owner, per
 
     assert (reset.status_code, answer.status_code) == (200, 401)
     assert answer.json()["code"] == "second_factor_required"
+
+
+async def test_a_new_password_does_not_make_the_login_recent(client, owner, wait):
+    """Checklist 31: otherwise the password would be enough to remove the factor."""
+    wait(timedelta(hours=1))
+    change = {"current_password": PASSWORD, "new_password": "quiet harbour stone"}
+    tokens = (await client.post("/users/me/password", json=change, headers=owner.headers)).json()
+
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    refused = await client.post("/users/me/recovery-codes", headers=headers)
+
+    assert refused.status_code == 403, refused.text
+    assert refused.json()["code"] == "recent_login_required"
 
 
 async def test_a_wrong_password_says_nothing_about_the_factor(owner, make_user, person):

@@ -34,6 +34,16 @@ async def test_an_app_is_set_up_and_its_recovery_codes_are_shown_once(eve):
     assert codes_on(after) == []
 
 
+async def test_an_unverified_person_is_offered_a_new_link(make_user, log_in):
+    """A required second factor must not shut out someone whose e-mail was lost."""
+    browser = await log_in(await make_user("bob@example.com"))
+
+    page = await browser.get(PAGE)
+
+    assert 'href="/verify"' in page.text
+    assert 'action="/verify"' in (await browser.get("/verify")).text
+
+
 async def test_the_codes_of_the_page_log_in(eve, browser):
     shown = await follow(eve, await press(eve, APP))
     app = TOTP(secret_on(shown))

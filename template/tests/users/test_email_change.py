@@ -362,4 +362,19 @@ async def test_a_dead_link_shows_an_explanation(client):
     assert "<form" not in answer.text.partition("<main")[2].partition("</main>")[0]
 
 
+async def test_the_old_address_is_notified_even_if_the_account_is_deleted_at_once(
+    client, make_user, visit, pending, outbox, do_task
+):
+    """A thief could change the address and then delete the account before the e-mail is sent."""
+    user = await make_user()
+    here = await visit(user)
+    await client.post(await pending(user), headers=here.headers)
+
+    await client.delete("/users/me", headers=here.headers)
+
+    assert [mail.subject for mail in await outbox() if mail.all_recipients() == [OLD]] == [
+        "HawkAPI app: Your e-mail address was changed"
+    ]
+
+
 # Your own tests go below; template updates never touch them.

@@ -72,6 +72,32 @@ async def test_another_site_cannot_clear_the_browser_storage(log_out, headers):
     assert "clear-site-data" not in answer.headers
 
 
+async def test_a_cookie_beside_a_bearer_token_ends_too(
+    log_out, make_user, begin_session, headers_of, is_alive
+):
+    """Otherwise, the browser would forget a cookie that still works. Checklist 19."""
+    user = await make_user()
+    bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
+
+    answer = await log_out(headers_of(cookie) | headers_of(bearer))
+
+    assert answer.status_code == 204
+    assert [await is_alive(each) for each in (bearer, cookie)] == [False, False]
+
+
+async def test_a_cookie_beside_a_bearer_token_from_another_site_is_left_alone(
+    log_out, make_user, begin_session, headers_of, is_alive
+):
+    user = await make_user()
+    bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
+    another_site = {"Sec-Fetch-Site": "cross-site"}
+
+    answer = await log_out(headers_of(cookie) | headers_of(bearer) | another_site)
+
+    assert "set-cookie" not in answer.headers
+    assert [await is_alive(each) for each in (bearer, cookie)] == [False, True]
+
+
 @KINDS
 async def test_other_sessions_continue(log_out, make_user, begin_session, headers_of, is_alive, kind):
     user, eve = await make_user("ada@example.com"), await make_user("eve@example.com")

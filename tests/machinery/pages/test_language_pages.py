@@ -10,14 +10,16 @@ EMAIL = "ada@example.com"
 def statements(app):
     """The statements that the database has executed."""
     found = []
-    engine = app.state.db.get().engine.sync_engine
 
     def note(connection, cursor, statement, *_):
         found.append(statement)
 
-    event.listen(engine, "before_cursor_execute", note)
+    engines = [each.engine.sync_engine for each in app.state.db.engines.values()]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
     yield found
-    event.remove(engine, "before_cursor_execute", note)
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", note)
 
 
 def is_german(page):

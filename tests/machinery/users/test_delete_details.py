@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from app import clock
 
@@ -238,3 +239,21 @@ async def test_an_account_past_its_grace_period_gets_no_link(client, make_user, 
     assert answer.status_code == 202
     assert await outbox() == []
     assert await outbox_rows() == 1
+
+
+async def test_an_account_whose_owner_logs_in_meanwhile_is_kept(
+    deleted, set_clock, manager, do_task, stored, monkeypatch
+):
+    """A login has canceled the deletion, but the worker has already found the account."""
+    user = await deleted()
+    set_clock(NOON + WEEK)
+    require_another_superuser = manager.require_another_superuser
+
+    async def after_the_login(db, account):
+        await db.execute(update(type(account)).values(delete_after=None))
+        await require_another_superuser(db, account)
+
+    monkeypatch.setattr(manager, "require_another_superuser", after_the_login)
+    await do_task("delete due accounts")
+
+    assert await stored(user) is not None

@@ -128,3 +128,11 @@ async def test_the_cookie_is_protected_like_the_session_cookie(client, make_user
 
     assert cookie.startswith("__Host-device=")
     assert set(cookie.split("; ")[1:]) == {"Path=/", "SameSite=Lax", "Secure", "HttpOnly", "Max-Age=34560000"}
+
+
+@pytest.mark.parametrize("mark", ["a,b", '"', "\u00e9", "a b", "short", "x" * 52 + ","])
+def test_marks_that_this_application_did_not_make_are_dropped(browsers, mark):
+    """Only the browser's id is sealed, and a cookie with other characters could not be set."""
+    cookie = browsers.remember("", "ada", 0)
+
+    assert browsers.remember(f"{cookie}.{mark}", "ada", 0) == cookie

@@ -101,3 +101,14 @@ def test_an_address_has_at_most_254_characters():
     assert len(parse_email(longest)) == 254
     with pytest.raises(InvalidEmail):
         parse_email("a" + longest)
+
+
+LONG = f"ada@example.com{' ' * 1012}@evil.example.com"
+
+
+@pytest.mark.parametrize("address", [LONG, "a" * 100_000 + "@example.com"])
+def test_absurdly_long_text_is_neither_parsed_nor_another_address(address):
+    with pytest.raises(InvalidEmail, match="longer than 254 characters"):
+        parse_email(address)
+    assert normalize_email(address) != "ada@example.com"
+    assert len(normalize_email(address)) <= 1024

@@ -282,7 +282,7 @@ async def test_login_code_refused(client):
 
 
 async def test_webhook_refused(other_client):
-    client = await other_client(mailgun_webhook_key="key")
+    client = await other_client(mailgun_webhook_key="the-key-of-this-test")
 
     shows(await client.post("/mail/webhooks/mailgun", json={}), "webhook_refused")
 

@@ -121,16 +121,19 @@ def sent(extended):
     def note(connection, cursor, statement, *rest):
         seen.append(statement.split()[0])
 
-    engine = extended.state.db.get().engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
+    engines = [each.engine.sync_engine for each in extended.state.db.engines.values()]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
     yield seen
-    event.remove(engine, "before_cursor_execute", note)
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.fixture
 def checked_out(extended):
     """`checked_out()`: how many connections to the database are in use."""
-    return extended.state.db.get().engine.pool.checkedout
+    pools = [each.engine.pool for each in extended.state.db.engines.values()]
+    return lambda: sum(pool.checkedout() for pool in pools)
 
 
 @pytest.fixture

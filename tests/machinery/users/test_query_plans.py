@@ -92,10 +92,12 @@ def sent(app, many_accounts):
         if statement.startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
             seen.append((statement, parameters))
 
-    engine = app.state.db.get().engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
+    engines = [each.engine.sync_engine for each in app.state.db.engines.values()]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
     yield seen
-    event.remove(engine, "before_cursor_execute", note)
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.fixture

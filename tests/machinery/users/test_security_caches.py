@@ -14,7 +14,8 @@ PEOPLE = 200
 def crowd(db, manager, password_hash, monkeypatch):
     """`await crowd()`: id and headers of 200 users, half with a cookie, half with a token."""
     # On a busy machine, the last request waits a long time for a connection.
-    monkeypatch.setattr(db.get().engine.pool, "_timeout", 120)
+    for each in db.engines.values():
+        monkeypatch.setattr(each.engine.pool, "_timeout", 120)
 
     def headers_of(issued):
         if issued.session.kind == "cookie":

@@ -158,3 +158,20 @@ async def test_an_email_change_by_an_ended_session_is_refused(client, make_user,
 
     assert status == 401
     assert (await stored(user)).pending_email is None
+
+
+async def test_an_email_change_cannot_be_finished_by_an_ended_session(
+    client, manager, make_user, login, slowly, stored
+):
+    """Checklist 19: a thief must not take over the account after the owner has ended the session."""
+    user = await make_user(pending_email="thief@example.com")
+    headers, owner = login(user), login(user)
+    body = {"token": manager.email_change_token(user, "thief@example.com")}
+
+    async def end_other_sessions():
+        await client.delete("/users/me/sessions", headers=owner)
+
+    status = await slowly("POST", "/users/email-change", headers, body, end_other_sessions)
+
+    assert status == 401
+    assert (await stored(user)).email == user.email

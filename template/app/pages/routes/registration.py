@@ -39,7 +39,8 @@ async def register(
         user = await users.register(db, **msgspec.structs.asdict(form))
     except REFUSALS as error:
         return show_again(request, "register.html", form, error, min_length=users.password_min_length)
-    remember_browser(request, users, user)
+    # The limits of a browser that is known for an account would reveal whether the account is new.
+    remember_browser(request, users, None if users.registration == "private" else user)
     return redirect(request, "/login", message="registered")
 
 

@@ -13,6 +13,7 @@ from app.pages.navigation import RecentlySignedIn, SignedIn, redirect
 from app.pages.routing import PageRouter
 from app.users import Users
 from app.users.audit import events_of
+from app.users.dependencies import StillLoggedIn
 from app.users.schemas import exported_event, public_session
 from app.users.sessions import LISTED
 from app.web import FromForm, query
@@ -41,7 +42,12 @@ async def sessions_page(login: SignedIn, request: Request, users: Users, db: Db)
 
 @router.post("/account/sessions")
 async def end_sessions(
-    login: RecentlySignedIn, request: Request, form: Annotated[SessionForm, FromForm()], users: Users, db: Db
+    login: RecentlySignedIn,
+    request: Request,
+    form: Annotated[SessionForm, FromForm()],
+    still: StillLoggedIn,
+    users: Users,
+    db: Db,
 ) -> Response:
     """End the chosen session, or all sessions except this one."""
     if form.others:

@@ -34,6 +34,7 @@ from app.users.routes.errors import (
     INVALID_LINK,
     LAST_SUPERUSER,
     PASSWORD_REQUIRED,
+    SESSION_ENDED,
     UNKNOWN_LANGUAGE,
     WEAK_PASSWORD,
     WRONG_PASSWORD,
@@ -157,7 +158,7 @@ async def email_change_page(request: Request, token: str, users: Users) -> Respo
 
 
 @mailed_link(router, "/email-change", limit="change_email")
-@responds(INVALID_LINK, WRONG_PASSWORD, PASSWORD_REQUIRED, BUSY)
+@responds(INVALID_LINK, WRONG_PASSWORD, PASSWORD_REQUIRED, SESSION_ENDED, BUSY)
 async def change_email(
     request: Request,
     login: OptionalLogin,

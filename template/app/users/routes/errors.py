@@ -18,6 +18,7 @@ SECOND_FACTOR = {
 CONFIRM_WITH_FACTOR = {
     403: {"confirm_with_second_factor": "The account has a second factor, which must be given instead."}
 }
+SESSION_ENDED = {401: {"session_ended": "The session has ended in the meantime."}}
 REFRESH_REFUSED = {401: {"session_ended": "The refresh token is no longer valid. Log in again."}}
 CROSS_SITE = {
     403: {"cross_site_request": "The request comes from a page of another site, or has no Origin header."}

@@ -9,6 +9,7 @@ from app.database import Db
 from app.users.cookies import (
     device_cookie,
     give_cookie,
+    own_session_cookie,
     remember_browser,
     session_cookie,
     take_cookie,
@@ -45,7 +46,7 @@ from app.users.schemas import (
     public,
     public_session,
 )
-from app.users.sessions import IssuedSession
+from app.users.sessions import COOKIE, IssuedSession
 from app.web import responds
 from app.web.csrf import require_same_origin
 
@@ -138,7 +139,7 @@ async def logout(
 
     If the access token has expired, send the refresh token in the body. Returns 204 even if not logged in.
     """
-    cookie = session_cookie(request)
+    cookie = own_session_cookie(request)
     if login is not None:
         await users.log_out(db, login.user, login.session)
     elif body is not None and body.refresh_token is not None:
@@ -147,6 +148,9 @@ async def logout(
         # A page on another site can send this request, which must not clear this site's stored data.
         return Response(status_code=204)
     if cookie is not None:
+        if login is None or login.session.kind != COOKIE:
+            # A bearer token takes precedence over a cookie, whose session must end, too.
+            await users.log_out_with_cookie(db, cookie)
         take_cookie(request)
     return Response(status_code=204, headers=CLEARED)
 

@@ -30,7 +30,7 @@ class Feature:
     @property
     def state(self) -> str:
         """The state in words."""
-        return "there" if self.is_there else "could be added"
+        return "installed" if self.is_there else "available"
 
 
 class Features:

@@ -97,8 +97,11 @@ def connect(app: App) -> None:
     app.state.reading = reading.build_maker(reader, fast_paths=settings.database_fast_paths)
     app.state.reading.configure(info=info)
     if is_sqlite:
-        for each in {engine, reader}:
-            sqlite.configure(each.sync_engine, timeout=seconds, fast_paths=settings.database_fast_paths)
+        fast_paths = settings.database_fast_paths
+        for each, other in {(engine, reader), (reader, engine)}:
+            sqlite.configure(
+                each.sync_engine, timeout=seconds, fast_paths=fast_paths, beside=other.sync_engine
+            )
     else:
         postgresql.configure(engine.sync_engine)
 

@@ -26,8 +26,9 @@ def never_created(url: str) -> str:
     return file.render_as_string(hide_password=False)
 
 
-def configure(engine: Engine, *, timeout: float, fast_paths: bool) -> None:
-    """Prepare every connection that *engine* opens from now on. *timeout*: seconds to wait for a lock."""
+def configure(engine: Engine, *, timeout: float, fast_paths: bool, beside: Engine) -> None:
+    """Prepare every connection that *engine* opens from now on. *timeout*: seconds to wait for a lock.
+    *beside*: the other engine for the file, or the same one."""
     # At DEBUG, aiosqlite logs statements with their values, such as hashes and e-mailed links.
     logging.getLogger("aiosqlite").setLevel(logging.INFO)
 
@@ -74,6 +75,10 @@ def configure(engine: Engine, *, timeout: float, fast_paths: bool) -> None:
         # The file may have been replaced, repaired or made writable: reopen it.
         if is_damaged(context.original_exception):
             context.is_disconnect = True
+            # All connections in a process share the index of the write-ahead log. As long as one is open that
+            # could only read it, nobody can write.
+            if beside is not engine:
+                beside.dispose()
 
     _ = (on_connect, on_reset, on_error)
 

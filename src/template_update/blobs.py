@@ -37,7 +37,10 @@ class Blobs:
             asked.flush()
         line = answered.readline()
         if found := _FOUND.fullmatch(line):
-            content = answered.read(int(found[2]) + 1)[:-1]
+            length = int(found[2])
+            content = answered.read(length + 1)[:length]
+            if len(content) < length:
+                raise UpdateError("git cat-file failed.")
             return content.decode("utf-8", "surrogateescape") if found[1] == b"blob" else None
         if _SUBMODULE.fullmatch(line):
             return None

@@ -63,9 +63,10 @@ class Dossier:
             folder.mkdir(parents=True)
             # Hides the folder from git, wherever it is.
             (folder / ".gitignore").write_text(_IGNORES_ALL, "utf-8")
+            # Before the pages: if this is interrupted, the next update recognizes the folder and replaces it.
+            (folder / _STATE).write_text(json.dumps(asdict(self), indent=2), "utf-8")
             for number, (conflict, versions) in enumerate(zip(self.conflicts, sides, strict=True), 1):
                 self._write_page(folder, number, conflict, versions)
-            (folder / _STATE).write_text(json.dumps(asdict(self), indent=2), "utf-8")
             self.write_index(folder, [each.path for each in self.conflicts])
         except OSError as error:
             raise UpdateError(f"The dossier cannot be written to {folder}: {error.strerror}.") from None

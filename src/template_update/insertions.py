@@ -6,6 +6,7 @@ change to the first line of the next one, although nobody changed the same lines
 """
 
 import re
+from collections import Counter
 
 MARKER_SIZE = 31
 """The length of the conflict markers. It must be longer than any line of such characters in a file."""
@@ -36,6 +37,13 @@ def without_conflicts(text: str) -> str | None:
 def _resolved(yours: str, old: str, new: str) -> str | None:
     for inserted, changed in ((yours, new), (new, yours)):
         above = inserted.removesuffix(old)
-        if old.strip() and above != inserted and _BLANK_LINE.search(above):
+        is_insertion = old.strip() and above != inserted and _BLANK_LINE.search(above)
+        if is_insertion and not _added_lines(old, changed) & set(above.split("\n")):
             return above + changed
     return None
+
+
+def _added_lines(old: str, new: str) -> set[str]:
+    """The lines that *new* has more often. If they were also inserted, both sides added the same code."""
+    added = Counter(new.split("\n")) - Counter(old.split("\n"))
+    return {line for line in added if line.strip()}

@@ -262,7 +262,7 @@ class Repository:
         with _uninterrupted():
             self._require_unchanged(head, [*changed, *stages])
             try:
-                self._note.write_text("\0".join(changed), "utf-8", "surrogateescape")
+                self._note.write_text("\0".join([*changed, *stages]), "utf-8", "surrogateescape")
                 self._check_out(tree, stages)
             except (UpdateError, OSError) as error:
                 self._roll_back([*changed, *stages], str(error))
@@ -278,7 +278,7 @@ class Repository:
             raise UpdateError(
                 "The last commit has changed during the update. Nothing was updated. Repeat it."
             )
-        saved = [path for _, path in self._entries() if any(f"{each}/".startswith(path) for each in paths)]
+        saved = [path for _, path in self._entries() if _is_one_of(path, paths)]
         if saved:
             raise UpdateError(
                 f"{', '.join(map(self.inside, saved))}: saved during the update, which also changes it."
@@ -310,7 +310,8 @@ class Repository:
         self.git.run(*untracked, given="\0".join(added))
         restored = ("restore", "--source=HEAD", "--staged", "--worktree", *listed)
         self.git.run(*restored, given="\0".join(path for path in paths if path in there))
-        if left := self._changes():
+        # Other files may be changed, too: the user may have saved them during the update.
+        if left := [self.inside(path) for _, path in self._entries() if _is_one_of(path, paths)]:
             raise UpdateError(
                 f"Not every file could be written: {why}. These files are changed now:"
                 f" {', '.join(left[:10])}. When it is possible again: {self._undo()}."

@@ -42,9 +42,10 @@ percent."""
 MAX_RETRY = 3600.0
 """The maximum number of seconds between attempts to send an e-mail, plus or minus 20 percent. With the
 default MAIL_MAX_ATTEMPTS, retries span about a day, so an e-mail survives a long mail server outage."""
-MAX_WAIT = 2 * MAX_RETRY
+MAX_WAIT = 86_400.0
 """No e-mail waits this many seconds for its next attempt. If one would, its row was written while a clock was
-wrong."""
+wrong. This is much longer than MAX_RETRY, so that a worker with a slow clock does not pull back e-mails that
+other workers are sending."""
 LEASE = 8.0
 """Seconds before another worker takes over the e-mail that a killed worker was sending. The workers' clocks
 must agree to within a few seconds. Otherwise, one worker takes an e-mail that another is still sending."""

@@ -18,7 +18,7 @@ type Timestamp = Annotated[float, msgspec.Meta(ge=0, lt=2**32)]
 WINDOW = 3600
 """Seconds for which a signature is accepted. A provider may retry a request with the same signature."""
 MIN_KEY = 16
-"""The minimum length of an HMAC key, in bytes. A shorter one is a mistake, and it could be guessed."""
+"""The minimum length of an HMAC key. A shorter one is a mistake, and it could be guessed."""
 
 
 class WebhookRefused(ValueError):

@@ -33,6 +33,10 @@ LEASE = timedelta(seconds=60)
 """How long a task stays blocked after the process running it has died. The machines' clocks must not differ
 by more than this."""
 
+WRONG_CLOCK = timedelta(days=1)
+"""A time this far ahead was written while a clock was wrong. It must be much longer than `LEASE`: a process with
+a slow clock must not take the times of other processes for wrong ones."""
+
 
 class TaskIsRunning(Exception):
     """Another process is running the task."""
@@ -80,9 +84,8 @@ class _Runner:
             return
         claimed_until = await self._claimed_until()
         now = self._looked_at = clock.now()
-        # Only a process whose clock was wrong can have claimed a time so far ahead. No run would be due until
-        # then, and it is not known which ones were missed.
-        clock_was_wrong = claimed_until > now + LEASE
+        # Otherwise, no run would be due until then. It is not known which ones were missed.
+        clock_was_wrong = claimed_until > now + WRONG_CLOCK
         self._due = now if clock_was_wrong else self._task.after(claimed_until)
         if now < self._due or not await self._claim(now, claimed_until):
             return
@@ -123,8 +126,7 @@ class _Runner:
             or_(
                 TaskState.leased_until.is_(None),
                 TaskState.leased_until < now,
-                # A process whose clock is ahead leases for at most this long, unless its clock was wrong.
-                TaskState.leased_until > now + 2 * LEASE,
+                TaskState.leased_until > now + WRONG_CLOCK,
             ),
             claimed_until=now if is_due else claimed_until,
             leased_until=now + LEASE,

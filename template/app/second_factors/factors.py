@@ -37,7 +37,6 @@ LASTS = timedelta(minutes=5)
 """How long a login waits for its second factor."""
 MAX_TRIES = 5
 """Wrong answers before a ticket becomes invalid, and before the owner is notified."""
-WRONG_ANSWERS_COUNT_FOR = timedelta(days=1)
 RECOVERY_CODE = "recovery_code"
 
 
@@ -202,7 +201,7 @@ class Factors:
         Raises:
             LoginExpired: see the class.
             WrongFactor: the audit log records it. The fifth wrong answer invalidates the ticket. After every
-            fifth wrong answer in a day, the owner is notified.
+            fifth wrong answer of a day, the owner is notified.
             TooManyRequests: too many recent wrong answers. This answer was not checked.
         """
         async with released(db):
@@ -213,9 +212,10 @@ class Factors:
             record(db, "second_factor", user.id, outcome="failure", method=answer.method)
             if pending.tries >= MAX_TRIES:
                 await self._take(db, pending)
-            # Count the wrong answers of all logins: a new login gets a new ticket.
-            since = clock.now() - WRONG_ANSWERS_COUNT_FOR
-            if await number_of_failures(db, user.id, "second_factor", since=since) % MAX_TRIES == 0:
+            # Count the wrong answers of all logins: a new login gets a new ticket. The day is fixed (UTC), because
+            # in the last 24 hours the number could stay the same.
+            today = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+            if await number_of_failures(db, user.id, "second_factor", since=today) % MAX_TRIES == 0:
                 await self._users.send_notice(user, "second_factor_refused")
             await db.commit()
             raise

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Delete, select, tuple_
 from sqlalchemy import delete as delete_from
-from sqlalchemy import select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -194,17 +194,24 @@ async def delete(self: "UserManager", db: AsyncSession, user: User) -> None:
         return
     # Keep the user object in the session, because the notice still needs it.
     this_one = delete_from(self.model).where(self.model.id == user.id)
-    # A page shows the account again after an error, so only these changes are rolled back.
-    async with db.begin_nested():
-        await self.on_before_delete(user)
-        await db.flush()
-        try:
-            await db.execute(this_one.execution_options(synchronize_session=False))
-        except IntegrityError as error:
-            sentence = _("The account cannot be deleted, because other data refers to it.")
-            raise AccountInUse(sentence) from error
+    try:
+        async with db.begin_nested():
+            await self.on_before_delete(user)
+            await db.flush()
+            await _delete(db, this_one.execution_options(synchronize_session=False))
+    except AccountInUse:
+        # A page shows the account again, and the rollback has expired what the hook changed.
+        await db.refresh(user)
+        raise
     audit.record(db, "delete", user.id)
     await self.send_notice(user, "account_deleted")
+
+
+async def _delete(db: AsyncSession, statement: Delete) -> None:
+    try:
+        await db.execute(statement)
+    except IntegrityError as error:
+        raise AccountInUse(_("The account cannot be deleted, because other data refers to it.")) from error
 
 
 async def delete_due(self: "UserManager", db: AsyncSession, *, skip: int = 0) -> bool:

@@ -22,11 +22,12 @@ def parse_email(address: str) -> str:
     Raises:
         InvalidEmail: with a message for the user.
     """
+    address = address.strip()
     if len(address) > _MAX_TYPED:
         raise _too_long()
     try:
         parsed = validate_email(
-            address.strip(),
+            address,
             check_deliverability=False,
             allow_smtputf8=False,
             strict=True,

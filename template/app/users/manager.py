@@ -656,7 +656,7 @@ class UserManager:
             raise RuntimeError("The account has a second factor, but no feature can check it.")
         methods = await self.second_factors.methods_of(db, user)
         ticket, key = await self.second_factors.begin(db, user, kind=kind, remember=remember)
-        audit.record(db, "second_factor_request", user.id)
+        audit.record(db, "second_factor_request", user.id, actor="")
         await db.commit()
         raise SecondFactorRequired(methods, ticket=ticket, browser_key=key)
 

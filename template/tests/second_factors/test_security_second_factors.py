@@ -165,7 +165,7 @@ async def test_wrong_codes_of_several_logins_are_mailed_too(owner, person, headi
         for _ in range(tries):
             await person.answer(ticket, code=WRONG)
 
-    assert (await headings())[-1] == "A login was rejected"
+    assert (await headings()).count("A login was rejected") == 1
     async with db.session(commit=False) as session:
         asked = select(func.count()).where(AuditEvent.event == "second_factor_request")
         assert await session.scalar(asked) == 2

@@ -45,7 +45,8 @@ async def test_what_a_hook_did_before_is_undone(in_use, manager, log_in, db, mon
     monkeypatch.setattr(manager, "on_before_delete", erase)
     browser = await log_in(in_use)
 
-    await browser.post("/account/delete")
+    answer = await browser.post("/account/delete")
 
+    assert answer.status_code == 409
     async with db.session() as session:
         assert (await session.get_one(type(in_use), in_use.id)).language is None

@@ -199,7 +199,7 @@ class GitLab:
         run("git", "clone", "--quiet", f"{self.forge.url}/shop.git", self.clone, cwd=self.folder)
         run("git", "checkout", "--quiet", "--detach", cwd=self.clone)
         if own:
-            shutil.copytree(self.artifacts, self.clone / "request")
+            shutil.copytree(self.artifacts, self.clone / "request", symlinks=True)
         environment = {
             "CI_PROJECT_URL": f"{self.forge.url}/shop",
             "CI_PROJECT_ID": "7",
@@ -321,6 +321,41 @@ def test_conflicts_open_a_draft_with_markers_even_after_a_failure(
 def test_without_a_new_version_nothing_is_opened(forge: Forge, service: GitHub | GitLab) -> None:
     service.update()
     service.request()
+
+    assert (forge.branches(), forge.requests) == (["main"], [])
+
+
+@pytest.mark.parametrize("service", [GitHub], indirect=True)
+def test_on_github_no_changed_workflow_is_pushed(
+    template: Repository, project: Repository, forge: Forge, service: GitHub
+) -> None:
+    """CWE-829: a pushed workflow runs with the repository's secrets before anyone has reviewed it."""
+    project.commit({".github/workflows/ci.yml": "on: push\n", ".github/own.md": "Ours.\n"})
+    project.git("push", "--quiet", str(forge.folder / "shop.git"), "main")
+    files = {"app/code.py": fixed(3), ".github/workflows/new.yml": "on: push # evil\n"}
+    template.commit({f"template/{path}": text for path, text in files.items()}, tag="1.1.0")
+
+    service.update()
+    service.request()
+
+    branch = "template-update/1.1.0"
+    assert forge.git("diff", "--name-only", "main", branch).split() == [".copier-answers.yml", "app/code.py"]
+    assert forge.git("rev-list", "--count", f"main..{branch}").strip() == "1"
+    assert "The changes to `.github` are not in the branch." in service.opened()["body"]
+    assert "\n+on: push # evil\n" in service.opened()["body"]
+
+
+@pytest.mark.parametrize("service", [GitLab], indirect=True)
+def test_on_gitlab_no_link_is_sent(template: Repository, forge: Forge, service: GitLab) -> None:
+    """CWE-59: the description could be a link to the environment of the job that has the token."""
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    service.update()
+    summary = service.artifacts / "summary.md"
+    summary.unlink()
+    summary.symlink_to("/proc/self/environ")
+
+    with pytest.raises(Failed, match="something other than files"):
+        service.request()
 
     assert (forge.branches(), forge.requests) == (["main"], [])
 

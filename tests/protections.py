@@ -703,7 +703,7 @@ PROTECTIONS = [
         name="a deleted account is gone",
         file=ADMINISTRATION,
         within="delete",
-        old="await db.execute(this_one.execution_options(synchronize_session=False))",
+        old="await _delete(db, this_one.execution_options(synchronize_session=False))",
         new="pass",
         test="test_security_sessions.py::test_every_session_ends_when_the_account_is_deleted_or_disabled",
     ),

@@ -15,6 +15,7 @@ from app.database import Db
 from app.notes.models import Note
 from app.notes.schemas import NewNote, PublicNote, public
 from app.users import CurrentUser, RecentLogin, User, VerifiedUser
+from app.users.dependencies import StillLoggedIn
 from app.web import Problem, responds
 from app.web.pagination import Page, Paging, paginate
 
@@ -31,7 +32,7 @@ async def list_notes(user: CurrentUser, page: Paging, db: Db) -> Page[PublicNote
 
 
 @router.post("", status_code=201)
-async def create_note(user: VerifiedUser, body: NewNote, db: Db) -> PublicNote:
+async def create_note(user: VerifiedUser, body: NewNote, still: StillLoggedIn, db: Db) -> PublicNote:
     """Create a note
 
     Requires a verified e-mail address.

@@ -21,9 +21,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from sqlalchemy import Engine, event
 
-from app.logs import request_id
 from app.observability.requests import Observed, observe
 from app.web import App
+from app.web.access_log import request_id_of
 from app.web.client_ip import is_from_proxy
 
 _SPAN = "app.span"
@@ -59,7 +59,7 @@ class Tracing:
                     "http.response.status_code": request.status,
                 }
                 span.update_name(f"{request.method} {request.route}")
-                span.set_attributes({**attributes, "request.id": request_id.get()})
+                span.set_attributes({**attributes, "request.id": request_id_of(request.scope)})
                 if request.status >= 500:
                     span.set_status(StatusCode.ERROR)
                 self._durations.record(time.perf_counter() - began, attributes)

@@ -34,8 +34,8 @@ LEASE = timedelta(seconds=60)
 by more than this."""
 
 WRONG_CLOCK = timedelta(days=1)
-"""A time this far ahead was written while a clock was wrong. It must be much longer than `LEASE`: a process with
-a slow clock must not take the times of other processes for wrong ones."""
+"""A time this far ahead was written while a clock was wrong. It must be much longer than `LEASE`: a process
+with a slow clock must not take the times of other processes for wrong ones."""
 
 
 class TaskIsRunning(Exception):

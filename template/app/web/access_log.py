@@ -71,6 +71,12 @@ def response_has_begun(scope: Scope) -> bool:
     return scope[_EXCHANGE].status is not None
 
 
+def request_id_of(scope: Scope) -> str:
+    """The id of a request, also for layers around all middleware. Empty before the log has seen it."""
+    exchange = scope.get(_EXCHANGE)
+    return "" if exchange is None else exchange.request_id
+
+
 def log_requests(app: Application) -> Application:
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
         exchange = Exchange(perf_counter(), _request_id(scope))

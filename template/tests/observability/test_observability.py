@@ -212,10 +212,11 @@ async def test_a_span_holds_no_token_and_no_value(traced, spans):
 
 async def test_statements_belong_to_their_request(traced, spans):
     async with make_client(traced()) as client:
-        await client.post("/users/login", json=WRONG)
+        response = await client.post("/users/login", json=WRONG)
 
     *statements, request = spans.get_finished_spans()
     assert request.name == "POST /users/login"
+    assert request.attributes["request.id"] == response.headers["x-request-id"]
     assert {span.context.trace_id for span in statements} == {request.context.trace_id}
 
 

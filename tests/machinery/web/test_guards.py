@@ -8,6 +8,7 @@ from hawkapi import Depends, Request
 from hawkapi.middleware import Middleware
 from hawkapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from hawkapi.routing.router import Router
+from hawkapi.validation.constraints import Query
 
 from app.web import Problem
 
@@ -183,3 +184,39 @@ async def test_a_route_creates_its_middleware_once(web, http):
         return request.scope["count"]
 
     assert [(await http.get("/")).json(), (await http.get("/")).json()] == [21, 22]
+
+
+async def test_a_route_with_middleware_is_known_to_the_layers_around_it(web, http):
+    """Metrics and traces name the route, so otherwise it would count as unmatched."""
+    found = []
+
+    def note(app: Any) -> Any:
+        async def layer(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope, receive, send)
+            found.append(scope["route"].path)
+
+        return layer
+
+    class PassOn(Middleware):
+        pass
+
+    web.wrap(note)
+
+    @web.get("/it", middleware=[PassOn])
+    async def handler() -> int:
+        return 1
+
+    assert (await http.get("/it")).json() == 1
+    assert found == ["/it"]
+
+
+async def test_each_request_gets_its_own_default(web, http):
+    """As with HawkAPI's own resolver. Otherwise, one user would see what another one added."""
+
+    @web.get("/tags")
+    async def handler(tag: Annotated[list[str], Query(default_factory=list)]) -> list[str]:
+        tag.append("added")
+        return tag
+
+    assert [(await http.get("/tags")).json() for _ in range(3)] == [["added"]] * 3
+    assert (await http.get("/tags", params={"tag": ["a", "b"]})).json() == ["a", "b", "added"]

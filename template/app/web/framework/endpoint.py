@@ -18,7 +18,7 @@ Handlers that HawkAPI 0.2.0 would run incorrectly are rejected when they are reg
 import asyncio
 import inspect
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, wraps
@@ -54,6 +54,8 @@ _BY_THE_FRAMEWORK = frozenset(
 )
 
 _numbers = count()
+_ABSENT = object()
+"""What a reader returns if the parameter is absent and has a `default_factory`."""
 
 
 class CheckedRequest(Request):
@@ -338,7 +340,9 @@ def _made_once(middleware: Any) -> Callable[[Any], Any]:
 
     def around(inner: Any) -> Any:
         async def call(scope: Any, receive: Any, send: Any) -> None:
-            await instance({**scope, key: inner}, receive, send)
+            # Not in a copy: the route is added to the scope later, and the outer layers read it.
+            scope[key] = inner
+            await instance(scope, receive, send)
 
         return call
 
@@ -365,7 +369,10 @@ def _endpoint_of(route: Route) -> Endpoint:
 
 
 def _add_step(endpoint: Endpoint, spec: ParamSpec, annotation: Any, where: str) -> None:
-    default = _default_of(spec)
+    factory = spec.marker_default_factory if spec.has_marker_default else None
+    # The OpenAPI document shows one value. Each request gets its own.
+    shown = _default_of(spec)
+    default = shown if factory is None else _ABSENT
     source = spec.source
     if source in _BY_THE_FRAMEWORK:
         return
@@ -399,8 +406,16 @@ def _add_step(endpoint: Endpoint, spec: ParamSpec, annotation: Any, where: str) 
         location, reader = "body", parameters.body_reader(annotation, default)
     else:
         location, reader = "query", parameters.query_reader(name, annotation, default)
-    endpoint.steps.append((spec.name, reader))
-    endpoint.parameters.append(Parameter(name, location, annotation, default))
+    endpoint.steps.append((spec.name, reader if factory is None else _with_new_default(reader, factory)))
+    endpoint.parameters.append(Parameter(name, location, annotation, shown))
+
+
+def _with_new_default(reader: Any, factory: Callable[[], Any]) -> Callable[[Request], Awaitable[Any]]:
+    async def read(request: Request) -> Any:
+        value = await reader(request)
+        return factory() if value is _ABSENT else value
+
+    return read
 
 
 def _default_of(spec: ParamSpec) -> Any:

@@ -24,7 +24,8 @@ _NONCE_BYTES = 16
 _MAC_BYTES = 16
 _MAC_LENGTH = 22
 _TIME_LENGTH = 8
-_MARK = re.compile(rf"[A-Za-z0-9_-]{{{2 * _MAC_LENGTH + _TIME_LENGTH}}}")
+_MARK_LENGTH = 2 * _MAC_LENGTH + _TIME_LENGTH
+_CHARACTERS = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class DeviceCookies:
@@ -65,7 +66,8 @@ class DeviceCookies:
         made_at = f"{int(clock.now().timestamp()):0{_TIME_LENGTH}x}"
         mark = account + made_at + self._mac(*_known(account, made_at, browser, password_version))
         # Only the browser's id is sealed, so the rest may be anything.
-        others = [each for each in marks if _MARK.fullmatch(each) and not self._is_of(each, browser, user_id)]
+        possible = [each for each in marks if len(each) == _MARK_LENGTH and _CHARACTERS.fullmatch(each)]
+        others = [each for each in possible if not self._is_of(each, browser, user_id)]
         return ".".join([browser, self._mac("seal", browser), mark, *others[: MAX_ACCOUNTS - 1]])
 
     def _is_current(self, mark: str, browser: str, password_version: int) -> bool:

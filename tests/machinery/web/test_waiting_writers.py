@@ -3,19 +3,36 @@
 import asyncio
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import make_url
+from alembic import command
+from alembic.config import Config
+from pydantic import SecretStr
 
+from tests.conftest import PROJECT
+
+ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 WRITERS = 5
 """More than the connections for writing."""
 
 
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A migrated SQLite database, whichever database the other tests use."""
+    path = tmp_path / "own.db"
+    config = Config(toml_file=PROJECT / "pyproject.toml")
+    config.attributes["database_url"] = f"sqlite+aiosqlite:///{path}"
+    command.upgrade(config, "heads")
+    return path
+
+
 @pytest.fixture(params=[True, False], ids=["fast", "plain"])
-def served(app, build_app, request):
-    """An application with and without DATABASE_FAST_PATHS. *app* empties the tables afterwards."""
-    return build_app(database_fast_paths=request.param)
+def served(build_app, file, request):
+    """An application with and without DATABASE_FAST_PATHS."""
+    url = SecretStr(f"sqlite+aiosqlite:///{file}")
+    return build_app(database_url=url, database_fast_paths=request.param)
 
 
 @pytest.fixture
@@ -26,16 +43,16 @@ async def http(served):
 
 
 @pytest.fixture
-def other_writer(database_url):
+def other_writer(file):
     """Another process's connection, which can take the write lock."""
-    if not database_url.startswith("sqlite"):
-        pytest.skip("PostgreSQL has no such lock")
-    with closing(sqlite3.connect(make_url(database_url).database, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         yield connection
 
 
-async def test_waiting_writers_do_not_delay_reads(served, http, other_writer, make_user, login):
-    headers = login(await make_user("ada@example.com"))
+async def test_waiting_writers_do_not_delay_reads(served, http, other_writer):
+    await http.post("/users/register", json=ADA)
+    token = (await http.post("/users/login", json=ADA)).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
     writing = served.state.db.get().engine.pool
     other_writer.execute("BEGIN IMMEDIATE")
     writers = [

@@ -211,9 +211,8 @@ class Merger:
 
         If *paths* is given, the patch is limited to these paths.
         """
-        return self._git(
-            "diff", "--no-ext-diff", "--binary", "--no-renames", self.tree("HEAD"), merge.result, "--", *paths
-        )
+        options = ("--no-ext-diff", "--binary", "--no-renames")
+        return self._git("diff", *options, merge.head, merge.result, "--", *paths)
 
     def apply(self, merge: Merge) -> None:
         """Write the result to the working tree and the index, with conflicts as after `git merge`.

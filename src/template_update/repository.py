@@ -311,7 +311,8 @@ class Repository:
         restored = ("restore", "--source=HEAD", "--staged", "--worktree", *listed)
         self.git.run(*restored, given="\0".join(path for path in paths if path in there))
         # Other files may be changed, too: the user may have saved them during the update.
-        if left := [self.inside(path) for _, path in self._entries() if _is_one_of(path, paths)]:
+        entries = [entry for entry in self._entries() if _is_one_of(entry[1], paths)]
+        if left := [f"{state} {self.inside(path)}" for state, path in entries]:
             raise UpdateError(
                 f"Not every file could be written: {why}. These files are changed now:"
                 f" {', '.join(left[:10])}. When it is possible again: {self._undo()}."

@@ -9,7 +9,7 @@ from template_update.git import Git, UpdateError
 
 _FOUND = re.compile(rb"[0-9a-f]+ (\w+) (\d+)\n")
 _SUBMODULE = re.compile(rb"[0-9a-f]+ submodule\n")
-"""What git 2.51 or newer writes for a submodule."""
+"""Git 2.51 and later print this for a submodule."""
 _NOT_FOUND = (b" missing\n", b" ambiguous\n")
 
 
@@ -21,7 +21,7 @@ class Blobs:
         self._process: subprocess.Popen[bytes] | None = None
 
     def text(self, name: str) -> str | None:
-        """The text of an object such as `tree:path`, or None if there is no such file.
+        """Return the text of an object such as `tree:path`, or None if the file does not exist.
 
         Raises:
             UpdateError: git has exited.

@@ -3,8 +3,8 @@
 Copier renders the name of every file and folder, and each time also the name of the answers file. Jinja would
 recompile every one of these names, so each string is compiled only once here.
 
-For every file, Copier also asks git how to record that it is executable. That matters only in a repository,
-and renders are in none.
+For every file, Copier also asks git how it records executable files. That matters only in a repository, and
+renders are not in one.
 """
 
 import sys

@@ -55,7 +55,7 @@ class Git:
         return subprocess.CompletedProcess(done.args, done.returncode, *said)
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a command that reads from a pipe and writes to another."""
+        """Start a command, with pipes for its input and output."""
         return subprocess.Popen(  # nosec B603 B607 # noqa: S603 - as above
             ["git", *arguments],  # noqa: S607
             cwd=self.folder,
@@ -63,7 +63,7 @@ class Git:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            # Ctrl+C must not end it while the update is being written.
+            # In its own process group, so that Ctrl+C does not end it while the update is being written.
             process_group=0,
         )
 

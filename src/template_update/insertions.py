@@ -1,8 +1,8 @@
 """Conflicts between an insertion and a change to the line below it.
 
-An insertion that ends like the text above it, usually with blank lines, could be in several places. Git
-chooses the last one, right above the next function. A function that someone added would then conflict with a
-change to the first line of the next one, although nobody changed the same lines.
+If inserted text ends like the text above it, usually with blank lines, git could place it in several
+positions. Git picks the last one, directly above the next function. If the other side has changed the first
+line of that function, git reports a conflict, even though the two changes do not overlap.
 """
 
 import re

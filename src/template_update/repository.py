@@ -269,10 +269,11 @@ class Repository:
             self._note.unlink()
 
     def _require_unchanged(self, head: str, paths: Sequence[str]) -> None:
-        """Reject what the user has saved or committed since the merge: rendering and questions take time.
+        """Refuse to continue if the user has saved or committed something in the meantime. Rendering and
+        questions take time.
 
         Raises:
-            UpdateError: one of *paths* is changed, or *head* is no longer the tree of the last commit.
+            UpdateError: one of *paths* has changed, or the last commit no longer has the tree *head*.
         """
         if self.git("rev-parse", "HEAD^{tree}").strip() != head:
             raise UpdateError(
@@ -354,7 +355,7 @@ class Repository:
 
 
 def _is_one_of(path: str, paths: Iterable[str]) -> bool:
-    """Whether *path* is one of *paths*, or an untracked folder with one of them. Git then adds a slash."""
+    """Whether *path* is one of *paths*, or an untracked folder (ending with a slash) that contains one."""
     return any(each == path or (path.endswith("/") and each.startswith(path)) for each in paths)
 
 

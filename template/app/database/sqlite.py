@@ -75,8 +75,8 @@ def configure(engine: Engine, *, timeout: float, fast_paths: bool, beside: Engin
         # The file may have been replaced, repaired or made writable: reopen it.
         if is_damaged(context.original_exception):
             context.is_disconnect = True
-            # All connections in a process share the index of the write-ahead log. As long as one is open that
-            # could only read it, nobody can write.
+            # All connections in a process share the index of the write-ahead log. While a connection is open
+            # that opened the index read-only, no connection can write.
             if beside is not engine:
                 beside.dispose()
 

@@ -200,8 +200,8 @@ class Factors:
 
         Raises:
             LoginExpired: see the class.
-            WrongFactor: the audit log records it. The fifth wrong answer invalidates the ticket. After every
-            fifth wrong answer of a day, the owner is notified.
+            WrongFactor: the audit log records it. The fifth wrong answer invalidates the ticket. The owner
+            is notified after every five wrong answers in a day (UTC).
             TooManyRequests: too many recent wrong answers. This answer was not checked.
         """
         async with released(db):
@@ -212,8 +212,8 @@ class Factors:
             record(db, "second_factor", user.id, outcome="failure", method=answer.method)
             if pending.tries >= MAX_TRIES:
                 await self._take(db, pending)
-            # Count the wrong answers of all logins: a new login gets a new ticket. The day is fixed (UTC): in
-            # the last 24 hours, the number could stay the same.
+            # Count across all logins, because each login gets a new ticket. Count from midnight, because the
+            # number in a sliding window can stop growing.
             today = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
             if await number_of_failures(db, user.id, "second_factor", since=today) % MAX_TRIES == 0:
                 await self._users.send_notice(user, "second_factor_refused")

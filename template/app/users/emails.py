@@ -214,8 +214,8 @@ NOTICES = {
 """The security notices, keyed by event. Change their wording freely. The text around them is in `emails/`."""
 
 _OUTLIVE_THE_ACCOUNT = {"account_deleted", "email_changed"}
-"""Notices that are sent even if the account has been deleted. A thief could take over the address and delete
-the account before the owner is notified."""
+"""Notices that are sent even if the account has been deleted. Otherwise, a thief could change the address and
+delete the account before the owner is notified."""
 NOTICES_OF_FEATURES: dict[str, Notice] = {}
 """The security notices of features. Each feature adds its own when it is imported."""
 

@@ -25,7 +25,7 @@ def as_stranger(other_app, make_browser, app):
 
 
 async def test_the_limit_of_wrong_passwords_does_not_reveal_it(as_stranger, make_user):
-    """Checklist 13. A browser that is known for an account has a limit of its own."""
+    """Checklist 13. Browsers that are known for an account have a separate limit."""
     await make_user("ada@example.com", is_verified=True)
 
     taken, new = await as_stranger("ada@example.com"), await as_stranger("eve@example.com")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
+import msgspec
 from hawkapi import Depends, Request
 from hawkapi.routing.router import Router
 
@@ -17,17 +18,22 @@ RATE = "1200/m"
 """The limit for requests from one network. A provider may send one request for each e-mail."""
 
 
+class Receipt(msgspec.Struct):
+    status: str
+
+
 def router_for(webhooks: Mapping[str, Webhook]) -> Router:
     """The route for these providers."""
     router = Router(prefix="/mail/webhooks", tags=["mail"])
 
-    @router.post("/{provider}", status_code=204, dependencies=[Depends(limited(RATE))])
+    # 200, not 204: Mailgun sends an event again after every status except 200 and 406.
+    @router.post("/{provider}", dependencies=[Depends(limited(RATE))])
     @responds(
         {403: {WebhookRefused.code: "The provider did not sign the request, or signed it too long ago."}},
         {404: "No key is set for this provider."},
         {503: {WebhookUnavailable.code: "The signature's certificate cannot be fetched."}},
     )
-    async def receive_mail_events(request: Request, provider: str, db: Db) -> None:
+    async def receive_mail_events(request: Request, provider: str, db: Db) -> Receipt:
         """Receive events from a mail provider
 
         The provider signs each request. Mailboxes that bounce permanently, or whose owners complain, get no
@@ -51,5 +57,6 @@ def router_for(webhooks: Mapping[str, Webhook]) -> Router:
             # Shielded because the request may have been cancelled.
             await asyncio.shield(webhook.accept_again(body))
             raise
+        return Receipt("received")
 
     return router

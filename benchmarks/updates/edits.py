@@ -1,18 +1,13 @@
 """The kinds of edits that people make to their projects, and projects with random combinations of them."""
 
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 
 import kinds
 from kinds import Make
 from places import is_valid
-
-sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))
-
 from seams import SEAMS, Seam
 
 SEAM, ELSEWHERE, AT_RANDOM = "at seams", "elsewhere", "at random"
@@ -106,7 +101,7 @@ def _forget_overwritten(project: Edited) -> None:
 
 
 def _below(seam: Seam) -> Make:
-    """Lines below a seam that contain the edit's name."""
+    """Adds lines that contain the edit's name below a seam."""
 
     def make(text: str, name: str, _: Random) -> str | None:
         own = re.sub(r"(?<![A-Za-z])own", name, seam.own)
@@ -138,7 +133,7 @@ def _library() -> Iterator[Edit]:
     for path in _RULES[:6]:
         yield Edit("a parameter", path, kinds.parameter)
         yield Edit("a function", path, kinds.function)
-        yield Edit("a result with a name", path, kinds.named_result)
+        yield Edit("a named result", path, kinds.named_result)
         yield Edit("another error message", path, kinds.error_text, keeps_tests=False)
     for path in (*_ROUTES, *_PAGES[:2]):
         yield Edit("a route", path, kinds.route)
@@ -148,9 +143,9 @@ def _library() -> Iterator[Edit]:
         yield Edit("an expectation", path, kinds.expectation)
         yield Edit("a test removed", path, kinds.test_removed, deletes=True)
     for path in _MAILS:
-        yield Edit("another text of an e-mail", path, kinds.words(r"^(.*\w.*)$"), keeps_tests=False)
+        yield Edit("another e-mail text", path, kinds.words(r"^(.*\w.*)$"), keeps_tests=False)
     for path in _TEMPLATES:
-        yield Edit("another text of a page", path, kinds.words(r">([^<>]+)</"), keeps_tests=False)
+        yield Edit("another page text", path, kinds.words(r">([^<>]+)</"), keeps_tests=False)
         yield Edit("a paragraph", path, kinds.line(r"^<(?:p|h1|h2)\b.*>$", "<p>NAME</p>"), keeps_tests=False)
     yield from _ELSEWHERE
 
@@ -201,8 +196,8 @@ _TEMPLATES = [
 _COLUMN = "{name}: Mapped[str | None] = mapped_column(String(20), default=None)"
 _ELSEWHERE = [
     Edit("a column", "app/users/models.py", kinds.field(_COLUMN), keeps_tests=False),
-    Edit("a field of a body", "app/users/schemas.py", kinds.field('{name}: str = ""'), keeps_tests=False),
-    Edit("a validation of a field", "app/users/schemas.py", kinds.constant, keeps_tests=False),
+    Edit("a body field", "app/users/schemas.py", kinds.field('{name}: str = ""'), keeps_tests=False),
+    Edit("a field's validation", "app/users/schemas.py", kinds.constant, keeps_tests=False),
     Edit("another default", "app/settings.py", kinds.constant, keeps_tests=False),
     Edit("a setting among others", "app/settings.py", kinds.field('{name}: str = ""'), keeps_tests=False),
     Edit("a method", "app/users/manager.py", kinds.method),
@@ -210,10 +205,10 @@ _ELSEWHERE = [
     Edit("a method", "app/mail/outbox.py", kinds.method),
     Edit("a method", "app/limits/redis.py", kinds.method),
     Edit("another interval", "app/users/tasks.py", kinds.constant, keeps_tests=False),
-    Edit("another limit of failed logins", "app/users/manager.py", kinds.constant, keeps_tests=False),
+    Edit("another limit on failed logins", "app/users/manager.py", kinds.constant, keeps_tests=False),
     Edit("another lifetime", "app/users/sessions.py", kinds.constant, keeps_tests=False),
     Edit(
-        "a remark at a rate limit",
+        "a remark on a rate limit",
         "app/users/rate_limits.py",
         kinds.behind(r'^    "\w+": Limit\(.+\),$', "  # NAME"),
     ),
@@ -225,35 +220,35 @@ _ELSEWHERE = [
         deletes=True,
     ),
     Edit("a middleware's step", "app/web/middleware.py", kinds.step),
-    Edit("a header of a middleware", "app/web/middleware.py", kinds.last_step),
-    Edit("another step at the start", "app/main.py", kinds.last_step),
-    Edit("a rule of CSRF", "app/web/csrf.py", kinds.condition),
-    Edit("a body of a hook", "app/users/hooks.py", kinds.line(r'^    """.*"""$', 'NAME = "called"')),
-    Edit("a remark at a hook", "app/users/hooks.py", kinds.docstring),
+    Edit("a middleware's header", "app/web/middleware.py", kinds.last_step),
+    Edit("another startup step", "app/main.py", kinds.last_step),
+    Edit("a CSRF rule", "app/web/csrf.py", kinds.condition),
+    Edit("a hook's body", "app/users/hooks.py", kinds.line(r'^    """.*"""$', 'NAME = "called"')),
+    Edit("a remark on a hook", "app/users/hooks.py", kinds.docstring),
     Edit("a fixture's step", "tests/conftest.py", kinds.last_step),
     Edit("a fixture's step", "tests/users/conftest.py", kinds.step),
-    Edit("a colour", "app/pages/static/app.css", kinds.line(r"^\.[\w-]+ {", ".NAME { color: teal; }")),
+    Edit("a color", "app/pages/static/app.css", kinds.line(r"^\.[\w-]+ {", ".NAME { color: teal; }")),
     Edit("a size", "app/pages/static/app.css", kinds.words(r"^(h1|h2|body > main|\.message)")),
     Edit(
         "a dependency", "pyproject.toml", kinds.line(r'^    "[a-z-]+>=', '"NAME>=1,<2",'), keeps_tests=False
     ),
     Edit(
-        "another bound of a dependency", "pyproject.toml", kinds.behind(r'^    "[a-z-]+[>=].*",$', "  # NAME")
+        "another bound on a dependency", "pyproject.toml", kinds.behind(r'^    "[a-z-]+[>=].*",$', "  # NAME")
     ),
-    Edit("an option of a tool", "pyproject.toml", kinds.line(r"^(?:include|strict|timezone) = ", "# NAME")),
+    Edit("a tool's option", "pyproject.toml", kinds.line(r"^(?:include|strict|timezone) = ", "# NAME")),
     Edit("a rule for coding agents", "AGENTS.md", kinds.line(r"^- ", "- Mind NAME.")),
     Edit("more about a rule", "AGENTS.md", kinds.words(r"^(\S.*\.)$")),
-    Edit("a line of AGENTS.md deleted", "AGENTS.md", kinds.removed(r"^- "), deletes=True),
+    Edit("a line in AGENTS.md deleted", "AGENTS.md", kinds.removed(r"^- "), deletes=True),
     Edit("another README", "README.md", kinds.words(r"^(\w.*[.:])$")),
-    Edit("a section of the README", "README.md", kinds.line(r"^## ", "See NAME.")),
+    Edit("a README section", "README.md", kinds.line(r"^## ", "See NAME.")),
     Edit("a remark on a protection", "SECURITY.md", kinds.words(r"^(\S.*\.)$"), keeps_tests=False),
-    Edit("a row of SECURITY.md", "SECURITY.md", kinds.line(r"^\|.*\|$", "| NAME | | |"), keeps_tests=False),
-    Edit("a step of CI", ".github/workflows/ci.yml", kinds.line(r"^      - run: ", "- run: echo NAME")),
+    Edit("a row in SECURITY.md", "SECURITY.md", kinds.line(r"^\|.*\|$", "| NAME | | |"), keeps_tests=False),
+    Edit("a CI step", ".github/workflows/ci.yml", kinds.line(r"^      - run: ", "- run: echo NAME")),
     Edit("a remark in CI", ".github/workflows/ci.yml", kinds.words(r"^(    [\w-]+: [^#]+)$")),
     Edit("a service's variable", "compose.yaml", kinds.line(r"^    [A-Z_]+: ", "NAME: x")),
     Edit("a remark in compose.yaml", "compose.yaml", kinds.line(r"^  \w+:$", "  # NAME")),
     Edit(
-        "a step of the image",
+        "an image build step",
         "Dockerfile",
         kinds.line(r"^(?:RUN|ENV|COPY|WORKDIR) .*[^\\]$", "RUN echo NAME"),
     ),
@@ -264,8 +259,8 @@ _ELSEWHERE = [
     Edit("a remark deleted", "app/users/rate_limits.py", kinds.removed(r"^    # [A-Z].*\.$"), deletes=True),
     Edit("a command's step", "app/cli/users.py", kinds.step),
     Edit("a command's check", "app/cli/server.py", kinds.guard, keeps_tests=False),
-    Edit("a step of the worker", "app/mail/outbox.py", kinds.step),
-    Edit("a step of the pages", "app/pages/forms.py", kinds.step),
+    Edit("a worker's step", "app/mail/outbox.py", kinds.step),
+    Edit("a step in the pages", "app/pages/forms.py", kinds.step),
     Edit("a script's line", "app/pages/static/local-time.js", kinds.line(r";$", "// NAME")),
     Edit("a migration's environment", "migrations/env.py", kinds.step),
 ]

@@ -6,11 +6,17 @@ edit except a deletion leaves its name, a unique word, in the text.
 
 import ast
 import re
+import sys
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 
 from places import Function, definitions, first_line, is_valid, parsed
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))
+
+from seams import PHRASE
 
 type Make = Callable[[str, str, Random], str | None]
 """Takes a file's text, the edit's name and a random generator. Returns the new text, or None if there is no
@@ -144,7 +150,7 @@ def docstring(text: str, name: str, random: Random) -> str | None:
 
 def function(text: str, name: str, random: Random) -> str | None:
     """Adds a function between two others."""
-    ends = [each.end_lineno for each in parsed(text).body if _is_definition(each)]
+    ends = [_end(text, each) for each in parsed(text).body if _is_definition(each)]
     own = ["", "", f"def {name}() -> str:", '    """Ours."""', f'    return "{name}"']
     return _inserted(text, random.choice(ends), own) if ends else None
 
@@ -152,7 +158,7 @@ def function(text: str, name: str, random: Random) -> str | None:
 def method(text: str, name: str, random: Random) -> str | None:
     """Adds a method between two others."""
     ends = [
-        each.end_lineno
+        _end(text, each)
         for _, owner in definitions(parsed(text))
         if isinstance(owner, ast.ClassDef) and not owner.bases
         for each in owner.body
@@ -165,7 +171,7 @@ def method(text: str, name: str, random: Random) -> str | None:
 def route(text: str, name: str, random: Random) -> str | None:
     """Adds a route between two others."""
     found = [
-        (each.end_lineno, ast.unparse(decorator.func.value))
+        (_end(text, each), ast.unparse(decorator.func.value))
         for each in parsed(text).body
         if isinstance(each, ast.AsyncFunctionDef)
         for decorator in each.decorator_list
@@ -233,7 +239,7 @@ def error_text(text: str, name: str, random: Random) -> str | None:
 
 def test(text: str, name: str, random: Random) -> str | None:
     """Adds a test between two others."""
-    ends = [each.end_lineno for each in parsed(text).body if _is_test(each)]
+    ends = [_end(text, each) for each in parsed(text).body if _is_test(each)]
     own = ["", "", f"def test_{name}():", f'    assert "{name}"']
     return _inserted(text, random.choice(ends), own) if ends else None
 
@@ -250,7 +256,7 @@ def test_removed(text: str, name: str, random: Random) -> str | None:
     if len(found) < 2:
         return None
     gone = random.choice(found)
-    return _without(text, first_line(gone), gone.end_lineno)
+    return _without(text, first_line(gone), _end(text, gone))
 
 
 def swapped(text: str, random: Random) -> str | None:
@@ -265,11 +271,12 @@ def swapped(text: str, random: Random) -> str | None:
         return None
     first, second = random.choice(pairs)
     lines = text.split("\n")
-    between = lines[first.end_lineno : second.lineno - 1]
+    end, last = _end(text, first), _end(text, second)
+    between = lines[end : second.lineno - 1]
     if any(line.strip() for line in between):
         return None
-    one, other = lines[first.lineno - 1 : first.end_lineno], lines[second.lineno - 1 : second.end_lineno]
-    lines[first.lineno - 1 : second.end_lineno] = [*other, *between, *one]
+    one, other = lines[first.lineno - 1 : end], lines[second.lineno - 1 : last]
+    lines[first.lineno - 1 : last] = [*other, *between, *one]
     return "\n".join(lines)
 
 
@@ -282,7 +289,7 @@ def words(pattern: str) -> Make:
 
     def make(text: str, name: str, random: Random) -> str | None:
         lines = text.split("\n")
-        found = [(number, match) for number, line in enumerate(lines) if (match := expression.search(line))]
+        found = _matches(expression, lines)
         if not found:
             return None
         number, match = random.choice(found)
@@ -298,10 +305,10 @@ def line(pattern: str, own: str) -> Make:
 
     def make(text: str, name: str, random: Random) -> str | None:
         lines = text.split("\n")
-        found = [number for number, each in enumerate(lines) if expression.search(each)]
+        found = _matches(expression, lines)
         if not found:
             return None
-        number = random.choice(found)
+        number, _ = random.choice(found)
         indent = re.match(r"\s*", lines[number])[0]
         lines.insert(number + 1, indent + own.replace("NAME", name))
         return "\n".join(lines)
@@ -315,10 +322,11 @@ def behind(pattern: str, own: str) -> Make:
 
     def make(text: str, name: str, random: Random) -> str | None:
         lines = text.split("\n")
-        found = [number for number, each in enumerate(lines) if expression.search(each)]
+        found = _matches(expression, lines)
         if not found:
             return None
-        lines[random.choice(found)] += own.replace("NAME", name)
+        number, _ = random.choice(found)
+        lines[number] += own.replace("NAME", name)
         return "\n".join(lines)
 
     return make
@@ -329,11 +337,11 @@ def removed(pattern: str) -> Make:
     expression = re.compile(pattern)
 
     def make(text: str, name: str, random: Random) -> str | None:
-        found = [number for number, each in enumerate(text.split("\n"), 1) if expression.search(each)]
+        found = _matches(expression, text.split("\n"))
         if not found:
             return None
-        number = random.choice(found)
-        return _without(text, number, number)
+        number, _ = random.choice(found)
+        return _without(text, number + 1, number + 1)
 
     return make
 
@@ -341,12 +349,18 @@ def removed(pattern: str) -> Make:
 # Helpers for the kinds above
 
 
+def _matches(expression: re.Pattern[str], lines: list[str]) -> list[tuple[int, re.Match[str]]]:
+    """The numbers of the lines that *expression* matches, with the matches. Nobody changes a seam comment."""
+    matches = [(number, expression.search(line)) for number, line in enumerate(lines) if PHRASE not in line]
+    return [(number, match) for number, match in matches if match]
+
+
 def _functions(text: str) -> list[Function]:
     return [each for _, each in definitions(parsed(text)) if _is_function(each)]
 
 
 def _at(text: str, random: Random, which: int | None, *own: str) -> str | None:
-    """Adds the lines *own* before statement number *which* of a function, or before any statement."""
+    """Adds the lines *own* before statement number *which* in a function, or before any statement."""
     lines = text.split("\n")
     found: list[ast.stmt] = []
     for function in _functions(text):
@@ -368,7 +382,7 @@ def _changed_line(
     pattern: str,
     change: Callable[[re.Match[str]], str],
 ) -> str | None:
-    """*text* with one changed line. *pattern* matches all of it, and it belongs to a statement of *kind*."""
+    """*text* with one changed line. The whole line matches *pattern* and begins a statement of *kind*."""
     lines = text.split("\n")
     found = [
         (each.lineno - 1, match)
@@ -395,7 +409,7 @@ def _simple(function: ast.FunctionDef | ast.AsyncFunctionDef, text: str) -> Iter
 
 
 def _locals(function: Function) -> list[str]:
-    """Variables that only *function* uses and that plain assignments define."""
+    """Variables that are used only in *function* and are set by plain assignments."""
     nodes = list(ast.walk(function))
     shared = {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
     parameters = {node.arg for node in nodes if isinstance(node, ast.arg)}
@@ -437,13 +451,22 @@ def _is_test(statement: ast.stmt) -> bool:
     return _is_function(statement) and statement.name.startswith("test_")
 
 
+def _end(text: str, statement: ast.stmt) -> int:
+    """The number of the statement's last line, which may be an indented comment below it, such as a seam."""
+    lines = text.split("\n")
+    end = statement.end_lineno
+    while end < len(lines) and re.match(rf" {{{statement.col_offset + 1},}}#", lines[end]):
+        end += 1
+    return end
+
+
 def _inserted(text: str, after: int, own: list[str]) -> str:
     lines = text.split("\n")
     return "\n".join([*lines[:after], *own, *lines[after:]])
 
 
 def _without(text: str, start: int, end: int) -> str | None:
-    """*text* without some lines. One of these lines must be unique, so it can be recognized."""
+    """*text* without the lines *start* to *end*. None unless one of them is unique and so recognizable."""
     lines = text.split("\n")
     if not any(len(line.strip()) > 12 and lines.count(line) == 1 for line in lines[start - 1 : end]):
         return None

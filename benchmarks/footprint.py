@@ -16,7 +16,7 @@ STARTS = 3
 def memory_of(pid: int) -> float:
     """Memory used by the process and its children, in megabytes. Shared memory counts once (PSS).
 
-    The uv process that started them is left out: in production, nothing runs through uv.
+    The uv process that started these processes is left out: in production, nothing runs through uv.
     """
     process = psutil.Process(pid)
     family = [each for each in (process, *process.children(recursive=True)) if each.name() != "uv"]
@@ -45,7 +45,7 @@ def served(project: Path, environment: dict[str, str], workers: int = 1) -> Iter
 
 
 def seconds_to_first_response(project: Path, environment: dict[str, str]) -> float:
-    """The seconds from the start of `app serve` to its first response, the fastest of a few runs."""
+    """The seconds from the start of `app serve` to its first response, in the fastest of a few runs."""
     times: list[float] = []
     for _ in range(STARTS):
         with served(project, environment) as (_, _, seconds):

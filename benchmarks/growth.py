@@ -33,7 +33,7 @@ def measure(peer: Peer, seconds: float, sizes: tuple[int, ...] = SIZES) -> Growt
             "VACUUM ANALYZE users",
         )
         there = size
-        # Each route requires a new login, because the login route's requests ended the previous session.
+        # Each size requires a new login, because the requests to the login route ended the previous session.
         headers = peer.log_in()
         routes = {
             "GET /users/me": request("GET", "/users/me", headers=headers),

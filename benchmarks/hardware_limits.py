@@ -1,4 +1,4 @@
-"""This machine's upper limits: password hashing alone, and queries through the driver alone."""
+"""This machine's upper limits: the rates of password hashing and of driver queries, with no other work."""
 
 import asyncio
 import json
@@ -35,12 +35,12 @@ def hashes_per_second(project: Path, password_hash: str, password: str, seconds:
     command = [project / ".venv" / "bin" / "python", "-c", HASHES, password_hash, str(seconds), password]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"the hashes failed:\n{done.stderr}")
+        sys.exit(f"hashing failed:\n{done.stderr}")
     return json.loads(done.stdout)
 
 
 def queries_per_second(database_url: str, seconds: float) -> float:
-    """Sequential reads of one account by its primary key with asyncpg, on one connection."""
+    """Reads per second of one account by its primary key, one after another on one asyncpg connection."""
     import asyncpg
 
     async def measure() -> float:

@@ -36,7 +36,7 @@ class Load:
 
     def require(self, status: int) -> "Load":
         if set(self.statuses) != {str(status)}:
-            raise SystemExit(f"expected only {status} answers, got {self.statuses}")
+            raise SystemExit(f"expected only {status} responses, got {self.statuses}")
         return self
 
 
@@ -62,7 +62,7 @@ def once(port: int, data: bytes) -> tuple[int, bytes]:
 async def run(
     port: int, *requests: bytes, connections: int, seconds: float, once: bool = False, renewed: str = ""
 ) -> Load:
-    """Send one of *requests* over and over on each of *connections* for *seconds*.
+    """Send one of *requests* over and over on each of the *connections* for *seconds*.
 
     *once*: send each of *requests* at most once instead. *renewed*: a JSON field, such as a refresh token,
     whose value in the next request is taken from the last response.

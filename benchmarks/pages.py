@@ -26,7 +26,7 @@ PAGE, JSON = "/login", "/healthz"
 LONGEST = 2.0
 """The maximum time in milliseconds that a page may take in the process."""
 SMALLEST = 0.5
-"""The minimum number of pages for each JSON response in the same time."""
+"""The minimum ratio of pages to JSON responses that the server delivers in the same time."""
 CONNECTIONS = 16
 IN_PROCESS = """
 import asyncio, json, sys, time
@@ -61,7 +61,7 @@ async def main():
 
 asyncio.run(main())
 """
-"""Prints the duration of each request in seconds, with one list for each turn of each path."""
+"""Prints a list for each turn, with the duration in seconds of a request to each path."""
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
-"""The applications being compared: a new project, one application on hawkapi-users and one on fastapi-users.
+"""The applications being compared: a new project, an application built on hawkapi-users and one built on
+fastapi-users.
 
 The peers are built as their documentation shows. All of them use the same server and the same kind of
 database.
@@ -126,7 +127,7 @@ def servers(
 
 
 def database_url(folder: Path, server_url: str | None, name: str) -> str:
-    """A new, empty database: a file in *folder*, or one on the PostgreSQL server *server_url*."""
+    """The URL of a new, empty database: a file in *folder*, or one on the PostgreSQL server *server_url*."""
     if server_url is None:
         return f"sqlite+aiosqlite:///{folder / name}.db"
     database = f"benchmark_{name}_{secrets.token_hex(4)}"
@@ -163,14 +164,14 @@ def wait_for_response(port: int, name: str) -> None:
         except OSError:
             pass
         time.sleep(0.01)
-    raise SystemExit(f"the server of {name} did not start")
+    raise SystemExit(f"the server for {name} did not start")
 
 
 class Peer:
     """One of the applications under load."""
 
     def __init__(self, kind: Kind, port: int, secret: str, pid: int, database_url: str, start: float) -> None:
-        """*pid*: the process whose children are the server. *start*: the seconds until the first response."""
+        """*pid*: the parent of the server's processes. *start*: the seconds until the first response."""
         self.kind = kind
         self.port = port
         self.pid = pid
@@ -195,7 +196,7 @@ class Peer:
         return sum(each.cpu_times().user + each.cpu_times().system for each in processes)
 
     def _library_token(self, user_id: str) -> str:
-        # The login of hawkapi-users issues no refresh token. Its README leaves that to the application.
+        # The login route of hawkapi-users issues no token. Its README leaves that to the application.
         import jwt
 
         now = int(time.time())
@@ -204,8 +205,8 @@ class Peer:
 
     async def me(self, seconds: float) -> tuple[Load, float]:
         """The load, and the CPU time in milliseconds that the server used for each request."""
-        # Eight logins: the project looks up the session, and caches tokens that it has checked. They are new
-        # each time, because the logins in `logins` end the oldest sessions.
+        # Log in eight times, because the project looks up the session and caches tokens that it has checked.
+        # The logins are new each time, because those in `logins` end the oldest sessions.
         requests = [request("GET", "/users/me", headers=self.log_in()) for _ in range(8)]
         before = self._cpu_seconds()
         load = await run(self.port, *requests, connections=CONNECTIONS, seconds=seconds)
@@ -241,7 +242,7 @@ class Peer:
         return (await run(self.port, self.kind.login, connections=8, seconds=seconds)).require(200)
 
     async def logins_and_trivial(self, seconds: float) -> tuple[Load, Load]:
-        """Eight clients log in; meanwhile four request a trivial route as fast as they can."""
+        """Eight clients log in. Meanwhile, four others request a trivial route as fast as they can."""
         logins, trivial = await asyncio.gather(
             run(self.port, self.kind.login, connections=8, seconds=seconds),
             run(self.port, TRIVIAL, connections=4, seconds=seconds),

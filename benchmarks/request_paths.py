@@ -1,10 +1,10 @@
 """Counts the files that a request passes through, and a project's lines of code.
 
     uv run python benchmarks/request_paths.py                # prints a table for a new project
-    uv run python benchmarks/request_paths.py --files        # and the files, in their order
+    uv run python benchmarks/request_paths.py --files        # also lists the files, in order
 
 After a warm-up request, traces one request of each kind with `sys.setprofile` and records the calls of
-functions in `app/`. A move is a call in a different file from the previous call.
+functions in `app/`. A move is a call of a function in a different file from the previous one.
 """
 
 import argparse

@@ -57,7 +57,7 @@ def two_versions(folder: Path) -> Path:
 
 
 def fastest(folder: Path) -> dict[str, float]:
-    """The seconds that each command takes. *folder* is created."""
+    """The fastest time of each command, in seconds. Creates *folder*."""
     folder.mkdir(exist_ok=True)
     project = two_versions(folder)
     times: dict[str, list[float]] = {name: [] for name in WAYS}

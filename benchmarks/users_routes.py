@@ -2,9 +2,9 @@
 
     uv run --group benchmarks python benchmarks/users_routes.py [--database-url postgresql+asyncpg://...]
 
-Renders a project with Copier. Serves the project, an application on hawkapi-users and one on fastapi-users,
-each with granian and one worker. They take turns, so changes in machine speed affect all of them. Prints
-ratios, because only they are comparable between machines. `--help` lists the other options.
+Renders a project with Copier. Serves the project, an application built on hawkapi-users and one built on
+fastapi-users, each with granian and one worker. They take turns, so changes in machine speed affect all of
+them. Prints ratios, because only they are comparable between machines. `--help` lists the other options.
 """
 
 import argparse
@@ -67,7 +67,7 @@ async def measure_one(peer: Peer, seconds: float, me_only: bool) -> Row:
 
 
 def report(results: dict[str, list[Row]]) -> None:
-    """Print the medians and, for each peer, the median over all rounds of the ratio of the project to it."""
+    """Print the medians and, for each peer, the median of the project's ratio to it over all rounds."""
     ours = results["project"]
     print(" " * 40 + "".join(f"{name:>15}{'' if name == 'project' else ' ratio':>8}" for name in results))
     for row in ours[0]:

@@ -4,7 +4,7 @@
     uv run python scripts/vendor.py swagger-ui-dist@5.36.0   # another version of one package
 
 `vendored.json` records the version and license of each package, and for each file, its source and the
-SHA-256 of its content before compression (a file that ends in `.gz` is compressed here). Requires npm.
+SHA-256 of its content before compression (`.gz` files are compressed here). Requires npm.
 """
 
 import gzip
@@ -46,7 +46,7 @@ def main(arguments: list[str], root: Path = ROOT, record: Path = RECORD) -> None
 
 
 def unpack(package: str) -> dict[str, bytes]:
-    """The files of *package*, keyed by their path in it."""
+    """The files in *package*, keyed by path."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["npm", "pack", "--silent", package]
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)

@@ -207,7 +207,7 @@ def test_the_version_stays(project: Repository, template: Repository) -> None:
     [
         ("add dokcer", "dokcer is not a feature. The features are cache, docker, ledger."),
         ("add cache", "cache needs docker: run `uv run app add docker cache`."),
-        ("remove docker", "docker is not there."),
+        ("remove docker", "docker is not installed."),
         ("remove dokcer", "dokcer is not a feature."),
         (
             "add cache nothing",
@@ -229,7 +229,7 @@ def test_a_feature_that_another_one_needs_stays(project: Repository) -> None:
 
     again, alone = features("add", "docker"), features("remove", "docker")
 
-    assert "docker is already there." in said(again)
+    assert "docker is already installed." in said(again)
     assert "cache needs docker. To remove all of them: `uv run app remove cache docker`." in said(alone)
 
 
@@ -350,7 +350,7 @@ def test_dropping_tables_makes_a_migration_and_keeps_the_others(
     result = features("remove", "ledger", "--drop-data", "--yes")
 
     assert result.exit_code == 0
-    assert "To be dropped, in the database in DATABASE_URL: entries: 2 rows" in said(result)
+    assert "To be dropped from the database in DATABASE_URL: entries: 2 rows" in said(result)
     assert alembic[:4] == [
         "app.cli db check",
         "app.cli db revision --message drop the tables of ledger",
@@ -380,7 +380,7 @@ def test_a_feature_comes_back_with_its_tables(with_ledger: Repository, alembic: 
     result = features("add", "ledger")
 
     assert result.exit_code == 1
-    assert f"{DROP}: emptied, because ledger is back." in said(result)
+    assert f"{DROP}: emptied, because you added ledger again." in said(result)
     assert "The database lacks new migrations: run `uv run app db upgrade`." in said(result)
     emptied = with_ledger.read(DROP)
     assert 'revision = "app_0002"\ndown_revision = "app_0001"' in emptied

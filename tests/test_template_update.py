@@ -596,7 +596,7 @@ def test_failures_after_the_update_are_reported(
     result = update("--yes")
 
     assert result.exit_code == 1
-    assert "Tests fail, see above" in result.output
+    assert "`uv run pytest` failed (see above)." in result.output
 
 
 # What changed in the template

@@ -289,7 +289,7 @@ def test_a_resolved_file_must_be_added(template: Repository, project: Repository
     result = update("--continue")
 
     assert result.output.startswith(
-        "tests/test_code.py: if it is resolved, then: `git add tests/test_code.py`."
+        "tests/test_code.py: once it is resolved, run `git add tests/test_code.py`."
     )
 
 
@@ -343,7 +343,7 @@ def test_it_is_not_done_while_a_test_fails(
     result = update("--continue")
 
     assert (result.exit_code, ran[-1]) == (1, "pytest -q -n 2 tests/test_code.py")
-    assert "Tests fail, see above: `uv run pytest tests/test_code.py`." in result.output
+    assert "`uv run pytest tests/test_code.py` failed (see above)." in result.output
     assert (project.folder / ".template-update").is_dir()
 
 
@@ -598,7 +598,7 @@ def test_without_a_terminal_and_with_json_a_step_is_a_sentence(
     ("line", "verdict"),
     [
         (9, "**It merges without a conflict. Ruff and the tests pass.**\n"),
-        (3, "**1 conflict. Do not merge this before they are resolved.**\n"),
+        (3, "**1 conflict. Do not merge this until every conflict is resolved.**\n"),
     ],
 )
 def test_a_summary_begins_with_the_verdict(
@@ -642,7 +642,7 @@ def test_a_summary_is_short_enough_for_github(template: Repository, update: Run,
 
     text = (tmp_path / "summary.md").read_text("utf-8")
     assert len(text) < 65_536
-    assert text.endswith("(Shortened. The log of the workflow has all of it.)\n")
+    assert text.endswith("(Shortened. The workflow's log has the full text.)\n")
 
 
 def test_a_folder_that_is_not_a_dossier_is_kept(
@@ -655,4 +655,4 @@ def test_a_folder_that_is_not_a_dossier_is_kept(
     result = update("--dossier", "infra")
 
     assert project.read("infra/keys.txt") == "mine"
-    assert "is not empty and has no dossier" in result.output
+    assert "is not empty and does not contain a dossier" in result.output

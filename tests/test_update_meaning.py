@@ -86,8 +86,8 @@ def test_a_name_that_both_sides_have_added_is_told(
     twice = told(update)
 
     assert twice == [
-        "app/users.py, line 15: you and the template have added User.time_zone (also in line 9). Keep one.",
-        "app/users.py, line 27: you and the template have added count (also in line 3). Keep one.",
+        "app/users.py, line 15: you and the template both added User.time_zone (also in line 9). Keep one.",
+        "app/users.py, line 27: you and the template both added count (also in line 3). Keep one.",
     ]
 
 
@@ -121,7 +121,8 @@ def test_an_import_of_what_has_moved_is_told(
     )
 
     assert told(update) == [
-        "app/shop.py, line 5: the template moved find of app.users to app.search.find. Import it from there."
+        "app/shop.py, line 5: the template moved find from app.users to app.search.find. Import it from"
+        " there."
     ]
 
 
@@ -158,8 +159,8 @@ def test_every_use_of_a_name_that_the_template_renamed_or_removed_is_told(
     template.commit({"template/app/users.py": new[: new.index("def remove")]}, tag="1.1.0")
 
     assert told(update) == [
-        "app/shop.py, line 2: app.users has no remove any more. Replace it, or keep your own copy of it.",
-        "app/shop.py, line 4: the template renamed find of app.users to search. Use the new name.",
+        "app/shop.py, line 2: app.users no longer contains remove. Replace it, or keep your own copy of it.",
+        "app/shop.py, line 4: the template renamed find in app.users to search. Use the new name.",
     ]
 
 
@@ -204,8 +205,8 @@ ADDS_A_COLUMN = """with op.batch_alter_table("users") as users:
         users.add_column(sa.Column("time_zone", sa.String()))"""
 ADDS_A_TABLE = 'op.create_table("orders", sa.Column("id", sa.String()))'
 ADVICE = (
-    "Before you migrate, rename yours, or let each migration add it only if it is missing (docs/updating.md"
-    ' of the template, "A column or table that you already have").'
+    "Before you migrate, rename yours, or make each migration add it only if it is missing (see"
+    ' "A column or table that you already have" in the template\'s docs/updating.md).'
 )
 
 
@@ -299,7 +300,7 @@ def test_a_change_of_a_function_that_was_moved_is_offered_as_a_patch(
 
     result = update("--skip-tests")
 
-    sentence = "app/mine.py, line 4: the template changed price of app/money.py, which you moved here."
+    sentence = "app/mine.py, line 4: the template changed price in app/money.py, which you moved here."
     assert (result.exit_code, sentence in result.output) == (1, True)
     (command,) = [each for each in commands(result.output) if "git apply" in each]
     shell(command)
@@ -351,9 +352,9 @@ def test_a_call_that_no_longer_fits_is_told(
     template.commit({"template/app/users.py": new}, tag="1.1.0")
 
     assert told(update) == [
-        "app/shop.py, line 3: find takes (name: str, *, shop: int) now (app/users.py). Change the call.",
-        "app/shop.py, line 4: find takes (name: str, *, shop: int) now (app/users.py). Change the call.",
-        "app/shop.py, line 7: User.greet takes (self, word: str, times: int) now (app/users.py)."
+        "app/shop.py, line 3: find in app/users.py now takes (name: str, *, shop: int). Change the call.",
+        "app/shop.py, line 4: find in app/users.py now takes (name: str, *, shop: int). Change the call.",
+        "app/shop.py, line 7: User.greet in app/users.py now takes (self, word: str, times: int)."
         " Change the call.",
     ]
 
@@ -370,4 +371,4 @@ def test_a_file_with_a_conflict_does_not_hide_others(
     result = update()
 
     assert result.exit_code == 1
-    assert "app/shop.py, line 1: app.users has no find any more." in result.output
+    assert "app/shop.py, line 1: app.users no longer contains find." in result.output

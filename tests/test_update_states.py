@@ -259,7 +259,7 @@ def commit_a_file(project: Repository) -> None:
     ("meanwhile", "sentence"),
     [
         (save_a_file, "app/code.py: saved during the update, which also changes it."),
-        (commit_a_file, "The last commit has changed during the update."),
+        (commit_a_file, "The last commit changed during the update."),
     ],
 )
 def test_what_is_saved_or_committed_meanwhile_is_kept(
@@ -364,8 +364,8 @@ def test_what_could_not_be_rolled_back_is_named(
         result = update()
 
     assert result.exit_code == 1
-    assert "These files are changed now: ?? app/big.py" in result.output
-    assert update().output.startswith("The last update was stopped while it wrote files.")
+    assert "These files have changed: ?? app/big.py" in result.output
+    assert update().output.startswith("The last update was stopped while it was writing files.")
     (undo,) = commands(result.output)
     shell(undo)
     assert project.git("status", "--porcelain") == ""
@@ -465,7 +465,7 @@ def with_an_overlooked_file(project: Repository, monkeypatch: pytest.MonkeyPatch
         (in_a_rebase, "A rebase is in progress."),
         (in_a_cherry_pick, "A cherry-pick is in progress."),
         (in_a_sparse_checkout, "This is a sparse checkout without app/code.py and 2 more."),
-        (with_an_overlooked_file, "Git is told to overlook changes of app/code.py"),
+        (with_an_overlooked_file, "Git was told to ignore changes to app/code.py"),
     ],
 )
 def test_a_state_in_the_way_is_named_with_its_cure(
@@ -536,7 +536,7 @@ def test_markers_that_were_committed_are_found(
 
     assert (result.exit_code, len(result.output.splitlines())) == (1, 1)
     assert result.output.startswith(
-        "app/code.py: conflict markers (<<<<<<<) of the last update are committed."
+        "app/code.py: conflict markers (<<<<<<<) from the last update are committed."
     )
 
 
@@ -550,7 +550,7 @@ def test_an_uncommitted_lock_file_is_taken_along(template: Repository, shop: Rep
     result = update()
 
     assert result.exit_code == 0
-    assert "uv.lock was not committed. It is part of this change now." in result.output
+    assert "uv.lock was not committed. It is now part of this change." in result.output
     assert "A  services/shop/uv.lock" in shop.git("status", "--porcelain")
 
 

@@ -313,7 +313,7 @@ def test_conflicts_open_a_draft_with_markers_even_after_a_failure(
     assert "<<<<<<< yours\nmine\n=======\nline 3, mended\n>>>>>>> the template's\n" in forge.git(
         "show", "template-update/1.1.0:app/code.py"
     )
-    assert opened["body"].startswith("**1 conflict. Do not merge this before they are resolved.**\n")
+    assert opened["body"].startswith("**1 conflict. Do not merge this until every conflict is resolved.**\n")
     assert "- [ ] `app/code.py`, line 3: you and the template changed the same lines." in opened["body"]
     assert "uv run app template-update --continue" in opened["body"]
 

@@ -5,7 +5,7 @@
     uv run python benchmarks/updates --projects 4 --no-suites --output /tmp/small
 
 Creates projects with random edits and next versions of the template, and counts what became of each edit.
-Writes the figures and a page, `results.json` and `results.md`, and the table in README.md. Ctrl+C stops the
+Writes the figures to `results.json`, a page to `results.md`, and the table to README.md. Ctrl+C stops the
 bulk merges early.
 """
 
@@ -58,14 +58,14 @@ def main() -> None:
         help="number of projects, each updated to a version of each kind (270)",
     )
     parser.add_argument("--edits", type=int, default=100, help="number of edits in each project (100)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of every random choice (1)")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of next versions (all)")
+    parser.add_argument("--seed", type=int, default=1, help="seed for every random choice (1)")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="kinds of versions (all)")
     parser.add_argument("--variants", type=int, default=4, help="number of next versions of each kind (4)")
     parser.add_argument(
-        "--sample", type=int, default=2, help="projects that the commands update for each kind (2)"
+        "--sample", type=int, default=2, help="number of projects that the commands update for each kind (2)"
     )
     parser.add_argument("--no-suites", action="store_true", help="do not run the sample projects' tests")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (one for each core)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="number of processes (one per core)")
     parser.add_argument(
         "--only",
         nargs="+",
@@ -80,12 +80,12 @@ def main() -> None:
     stored = output / "results.json"
     figures = json.loads(stored.read_text("utf-8")) if stored.exists() else {"sample": {}}
     if "bulk" not in {*figures, *options.only}:
-        raise SystemExit("The bulk was never measured. Run without --only first.")
+        raise SystemExit("The bulk merges were never measured. Run without --only first.")
     with tempfile.TemporaryDirectory() as folder:
-        say("Making the next versions ...")
+        say("Creating the next versions ...")
         template = Template(Path(folder))
         steps = template.steps(options.seed, options.variants, options.kinds)
-        # Before the bulk merges, which take long: an environment that cannot be created stops here.
+        # The bulk merges take long. So stop before them if the sample's environment cannot be created.
         render = None if options.no_suites else steps[0].old
         sample = Sample(Path(folder), template.copied_once, render) if "sample" in options.only else None
         if "bulk" in options.only:
@@ -185,7 +185,7 @@ def _begin(*given: Any) -> None:
 
 
 def _merge(part: _Part) -> tuple[int, Count]:
-    """Merge some projects into a next version of each kind, in both ways.
+    """Update some projects to a next version of each kind, in both ways.
 
     Returns the number of projects and the outcomes of their edits.
     """

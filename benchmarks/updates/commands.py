@@ -23,7 +23,7 @@ COMMANDS = {
 
 
 _DOWNLOADS = re.compile("UV_|SSL_CERT_|https?_proxy|no_proxy", re.IGNORECASE)
-"""Matches the variables that a download may need, such as those of a proxy."""
+"""Matches the environment variables that a download may need, such as proxy settings."""
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Both ways to update, without running the commands: this tool's merge, and the git steps of `copier update`.
 
-Rendering costs more than merging, and here all projects share the same renders. `commands.py` compares the
+Rendering takes longer than merging, and here all projects share the same renders. `commands.py` compares the
 results with those of the commands.
 """
 

@@ -114,21 +114,21 @@ class _Judge:
         )
 
     def _is_back(self, made: Made) -> bool:
-        """Whether a line that the edit removed is back, although neither the template nor another edit added
-        it.
+        """Whether a line that the edit removed has come back, even though neither the template nor another
+        edit added it.
         """
         return any(self._lines[line] > self._theirs[line] + self._own[line] for line in made.gone)
 
     def _is_in_place(self, name: str) -> bool:
         if self._places_after is None:
-            # The file cannot be parsed. Without a conflict, it is broken. With one, the resolution may only
-            # lack lines from the template's side.
+            # The file cannot be parsed. If it has no conflict, the merge broke it. If it has one, the user's
+            # side may only lack lines from the template's side.
             return bool(self._conflicts)
         before, after = (
             [number for number, line in enumerate(text.split("\n")) if name in line]
             for text in (self._before, self._after)
         )
-        # In a conflict about its first line, a function still has its old name.
+        # If a function's first line is in a conflict, the function still has its old name.
         expected, found = (
             sorted(self._new_name(where[number]) for number in numbers)
             for where, numbers in ((self._places_before, before), (self._places_after, after))
@@ -138,7 +138,7 @@ class _Judge:
         return {self._places_after[number] for number in after} <= self._places_around(before[0])
 
     def _places_around(self, number: int) -> set[str]:
-        """Finds the nearest lines before and after a line of the project in the new version.
+        """The places in which the new version has the nearest lines before and after a line of the project.
 
         The template may have moved these lines into another function. The edit then belongs there, too.
         """

@@ -55,7 +55,7 @@ def cost(old: Path, new: Path) -> Cost:
     for path in sorted(each for each in old.rglob("*") if each.is_file()):
         name = path.relative_to(old).as_posix()
         content = path.read_bytes()
-        # People do not edit packed files, and git cannot merge binary ones.
+        # People do not edit binary files, and git cannot merge them.
         if b"\0" in content or not (new / name).exists():
             continue
         text = content.decode()
@@ -78,7 +78,7 @@ def conflicting_lines(hunks: list[tuple[int, int]]) -> set[int]:
 
 def hunks(old: Path, new: Path) -> dict[str, list[tuple[int, int]]]:
     """The changes from *old* to *new* in each file of *old*."""
-    # The comparison that `git merge-tree` uses.
+    # Compare as `git merge-tree` does.
     options = ("--no-index", "--no-color", "--unified=0", "--histogram", "--no-renames")
     done = subprocess.run(
         ["git", "-c", "core.quotePath=false", "diff", *options, str(old), str(new)],

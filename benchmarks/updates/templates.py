@@ -19,7 +19,7 @@ from versions import RELEASES, Version, compared, texts
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.append(str(REPOSITORY / "src"))
 
-from template_update.rendering import Copy, render  # noqa: E402 - of this repository
+from template_update.rendering import Copy, render  # noqa: E402 - from this repository
 
 PRESENT = "1.0.0"
 RECORDED = "as recorded"

@@ -1,6 +1,6 @@
 """Next versions of the template: fixes, features and refactorings, made from its current text.
 
-They consist of the same kinds of edits as people's (`kinds.py`), in random places, so nothing here needs to
+They consist of the kinds of edits that people make (`kinds.py`), in random places, so nothing here needs to
 change when the template does. A refactoring keeps the code's behavior: it renames, reorders and rewords.
 """
 
@@ -35,7 +35,7 @@ class Version:
 
 
 type Release = Callable[[dict[str, str], Random], dict[str, str]]
-"""Takes the files of the template and returns those that the version changes or adds."""
+"""Takes the template's files and returns those that the version changes or adds."""
 
 
 class _Draft:
@@ -81,7 +81,9 @@ class _Draft:
 
 
 def fix(files: dict[str, str], random: Random) -> dict[str, str]:
-    """A fix: two modules get a check, a condition and a function, and a test gets an assertion."""
+    """A fix: two modules get a check, a condition, a statement and a function, and a test module gets a test
+    and an assertion.
+    """
     draft = _Draft(files, random)
     for path in draft.some("app/users/", 1) + draft.some("app/", 1):
         draft.change(path, kinds.guard, kinds.condition, kinds.last_step, kinds.function)
@@ -91,7 +93,9 @@ def fix(files: dict[str, str], random: Random) -> dict[str, str]:
 
 
 def feature(files: dict[str, str], random: Random) -> dict[str, str]:
-    """A feature: a package with tests, a line above every third seam, changes to a fifth of the modules."""
+    """A feature: a package with a test, lines above a third of the seams, and changes to a fifth of the
+    modules.
+    """
     draft = _Draft(files, random)
     for seam in random.sample(SEAMS, len(SEAMS) // 3):
         for path in (seam.path, f"{seam.path}.jinja"):
@@ -117,7 +121,7 @@ def feature(files: dict[str, str], random: Random) -> dict[str, str]:
 
 
 def refactoring(files: dict[str, str], random: Random) -> dict[str, str]:
-    """A refactoring: each module gets new names for locals and functions, a new order and new wording."""
+    """A refactoring: modules get new names for locals and functions, a new order and new wording."""
     draft = _Draft(files, random)
     everything = Counter(word for text in files.values() for word in re.findall(r"\w+", text))
     for path in draft.code:

@@ -1,9 +1,10 @@
 """`template-update`: merge a new version of the template into a project that was generated from it.
 `template-features`: list, add and remove features of the template version that the project uses.
 
-The tool is part of the template, not of the generated projects. In a project, `app template-update` makes uv
-run the tool from the template's repository, at the version to update to. The newest tool can therefore update
-even the oldest project. `app features`, `app add` and `app remove` also run the newest version of the tool.
+The tool is part of the template, not of the generated projects. In a project, `app template-update` uses uv
+to run the tool from the template's repository, at the version to update to. The newest tool can therefore
+update even the oldest project. `app features`, `app add` and `app remove` also run the newest version of the
+tool.
 
 The tool runs in the project's folder, in its own environment, which uv creates:
 
@@ -21,16 +22,16 @@ The tool runs in the project's folder, in its own environment, which uv creates:
    `moved_code.py` follows functions that were moved, `returned.py` finds removed lines that came back, and
    `misplaced.py` finds lines that ended up in another function.
 5. `run.py` prints the messages and calls `repository.py` to change the working tree. `checks.py` runs the
-   project's migrations, checks and tests. `project.py` runs these tools with uv, in the project's
+   project's migrations, checks and tests. `project.py` runs the project's tools with uv, in the project's
    environment. `type_errors.py` finds new pyright errors.
-6. If there are conflicts, `what_merged.py` checks everything that merged in a copy of the project
-   (`copies.py`). `dossier.py` describes each conflict in a folder: `conflicts.py` and `related_tests.py`
+6. If there are conflicts, `what_merged.py` uses a copy of the project (`copies.py`) to check everything that
+   merged. `dossier.py` describes each conflict in a folder: `conflicts.py` and `related_tests.py`
    collect the details. `resume.py` implements `--continue`.
 
 `report.py` prints the output of a run. `progress.py` shows its steps on a terminal, and `summary.py` writes
-it as Markdown for a pull or merge request. `command.py` and `feature_commands.py` define the commands.
+a Markdown summary for a pull or merge request. `command.py` and `feature_commands.py` define the commands.
 `features.py` knows which features require which others. `revisions.py` handles the migrations of a feature
-that is removed or added again. `export.py` exports its rows.
+that is removed or added again. `export.py` exports the rows in the feature's tables.
 
 Rules for every change to this tool:
 
@@ -40,9 +41,9 @@ Rules for every change to this tool:
   `app db export`. It never imports the project, which may not even start.
 - Nothing in the project changes before the merge is complete. The result is then written completely or not at
   all. Nothing is committed.
-- Exit codes: 0, nothing is left to do; 1, something needs attention; 2, `--check` found a new version (it has
-  no other meaning).
+- Exit code 0 means that nothing is left to do, 1 that something needs attention, and 2 only that `--check`
+  found a new version.
 - Paths in messages and data are relative to the project's folder, and every suggested command works there.
-- `--json` keeps its existing names. New ones may be added.
+- The output of `--json` keeps its existing keys. New ones may be added.
 - Projects of all versions pass their options to the tool, so an option keeps its name and its meaning.
 """

@@ -1,4 +1,4 @@
-"""The entries of the template's changelog between two versions."""
+"""The template's changelog entries between two versions."""
 
 import re
 from dataclasses import dataclass

@@ -27,32 +27,32 @@ class Checks:
         )
 
     def migrate(self, migrate: bool, *, has_migrations: bool) -> None:
-        """Migrate the database and compare it with the models, or report that migrations are missing."""
+        """Migrate the database and compare it with the models, or report that it must still be migrated."""
         if not migrate:
             if has_migrations:
                 self.problems.append("The database lacks new migrations: run `uv run app db upgrade`.")
             return
         for command in ("upgrade", "check"):
             if not self.runs("app.cli", "db", command):
-                self.problems.append(f"`uv run app db {command}` failed, see above.")
+                self.problems.append(f"`uv run app db {command}` failed (see above).")
                 return
 
     def lint(self) -> None:
         """Run ruff, if the project has it."""
         if self._tools.has("ruff") and not self.runs("ruff", "check", "--quiet"):
-            self.problems.append("`uv run ruff check` reports problems, see above.")
+            self.problems.append("`uv run ruff check` reports problems (see above).")
 
     def check_types(self, paths: list[str]) -> None:
         """Run pyright on *paths*, if the project has it."""
         if paths and self._tools.has("pyright") and not self.runs("pyright", *paths):
-            self.problems.append("Pyright reports problems, see above: `uv run pyright`.")
+            self.problems.append("`uv run pyright` reports problems (see above).")
 
     def test(self, *tests: str) -> bool:
         """Run *tests*, or the whole suite. Returns whether they pass."""
         together = ["-n", "2"] if self._tools.has("xdist") else []
         if self.runs("pytest", "-q", *together, *tests):
             return True
-        self.problems.append(f"Tests fail, see above: `uv run {shlex.join(['pytest', *tests])}`.")
+        self.problems.append(f"`uv run {shlex.join(['pytest', *tests])}` failed (see above).")
         return False
 
     def test_all(self) -> None:

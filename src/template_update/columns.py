@@ -1,7 +1,7 @@
 """Columns and tables that the template's new migrations add even though the project already has them.
 
-Alembic notices only when the second migration fails, perhaps after others have run. Reading the files shows
-the problem before any migration runs.
+Alembic notices this only when the second migration fails, perhaps after others have run. Reading the files
+shows the problem before any migration runs.
 """
 
 import ast
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from template_update.python_files import PythonFiles, Read, parsed
 
 _ADVICE = (
-    "Before you migrate, rename yours, or let each migration add it only if it is missing (docs/updating.md"
-    ' of the template, "A column or table that you already have").'
+    "Before you migrate, rename yours, or make each migration add it only if it is missing (see"
+    ' "A column or table that you already have" in the template\'s docs/updating.md).'
 )
 
 
@@ -32,7 +32,8 @@ def added_twice(files: PythonFiles) -> Iterator[tuple[str, int, str]]:
     mine |= {each.name: each for each in _of_migrations(files.yours, files.own, without=files.old)}
     brought = set(files.brought)
     for theirs in _of_migrations(files.new, files.brought, without=files.old):
-        # A removed feature can leave files behind, which return with it. They are not the owner's.
+        # A removed feature can leave files behind. If the template adds these files again, they are not the
+        # owner's.
         if (also := mine.get(theirs.name)) and also.path not in brought:
             place = f"{also.path}, line {also.line}"
             sentence = f"adds {theirs.name}, which you also added ({place}). {_ADVICE}"

@@ -28,7 +28,7 @@ cli = typer.Typer(
 
 
 def main() -> None:
-    """The entry point that pyproject.toml names."""
+    """The entry point named in pyproject.toml."""
     cli(prog_name="template-update")
 
 
@@ -38,7 +38,8 @@ def template_update(
         bool,
         typer.Option(
             "--check",
-            help="List changes and conflicts without applying anything. Exit code 2: a new version exists.",
+            help="List changes and conflicts without applying anything. Exit code 2 means that a new version"
+            " exists.",
         ),
     ] = False,
     to: Annotated[
@@ -58,7 +59,7 @@ def template_update(
         bool,
         typer.Option(
             "--continue",
-            help="List the unresolved conflicts of the last update. If there are none, check and test the"
+            help="List the unresolved conflicts from the last update. If there are none, check and test the"
             " project.",
         ),
     ] = False,

@@ -21,17 +21,17 @@ class Conflict:
 
     path: str
     line: int | None
-    """The line of the first conflict marker. A binary file has none."""
+    """The line of the first conflict marker. None for a file without markers, such as a binary file."""
     reason: str
     tests: list[str] = field(default_factory=list[str])
     """The pytest arguments for the tests that must pass once the conflict is resolved."""
     changelog: list[str] = field(default_factory=list[str])
-    """The changelog entries that name the file."""
+    """The changelog entries that mention the file."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """The lines of each version at a place where they conflict."""
+    """Each version's lines at a place where the versions conflict."""
 
     yours: str
     old: str
@@ -44,7 +44,7 @@ def first_marker(lines: Iterable[str]) -> int | None:
 
 
 def entries_about(path: str, news: Iterable[News]) -> Iterator[str]:
-    """The changelog entries that name *path*, each with its version."""
+    """The changelog entries that mention *path*, each with its version."""
     for version in news:
         for heading, text in (("security, ", version.security), ("", version.rest)):
             for entry in re.split(r"^(?=- )", text, flags=re.MULTILINE):
@@ -54,10 +54,9 @@ def entries_about(path: str, news: Iterable[News]) -> Iterator[str]:
 
 
 def places(versions: Sequence[Path | None]) -> list[Place]:
-    """The places where *versions* conflict: yours, the template's old version, which may be missing, and its
-    new version.
+    """The places where *versions* conflict. Empty for a binary file, or if one side removed the file.
 
-    A binary file has no places, nor does a file that one side removed.
+    *versions* are your version, the template's old version, which may be missing, and its new version.
     """
     yours, old, new = versions
     if yours is None or new is None:

@@ -1,9 +1,9 @@
 """Copier's command line without two steps that take longer than the rest of a render.
 
-Copier renders the name of every file and folder, and each time also the name of the answers file. Jinja would
-recompile every one of these names, so each string is compiled only once here.
+Copier renders the name of every file and folder, and renders the name of the answers file again each time.
+Jinja would compile a name every time it is rendered. Here, each string is compiled only once.
 
-For every file, Copier also asks git how it records executable files. That matters only in a repository, and
+For every file, Copier also asks git whether it tracks executable bits. That matters only in a repository, and
 renders are not in one.
 """
 
@@ -40,7 +40,7 @@ def _do_nothing(*_: Any) -> None:
 
 if __name__ == "__main__":
     Environment.from_string = _from_string
-    # Private: without it, a later Copier's renders would only take longer.
+    # This method is private. If a later version of Copier lacks it, renders only take longer.
     if worker := getattr(sys.modules.get("copier._main"), "Worker", None):
         worker._sync_git_index_executable_bit = _do_nothing
     CopierApp.run()

@@ -24,7 +24,7 @@ _NOT_COMMITTED = (".env", LOCK_FILE)
 
 @contextmanager
 def copy_of(merger: Merger, repository: Repository, tree: str) -> Generator[Path]:
-    """Copy the project as it is in *tree*, with the user's side of each conflict. Returns the folder."""
+    """Copy the project as it is in *tree*, with the user's side of each conflict. Yields the folder."""
     with TemporaryDirectory(prefix="template-update-") as folder:
         merger.write_out(tree, repository.prefix, Path(folder))
         copy = Path(folder) / repository.prefix

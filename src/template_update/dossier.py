@@ -1,8 +1,8 @@
-"""The dossier: a folder with one page for each conflict of an update, to work through in order.
+"""The dossier: a folder with one page for each conflict in an update, to work through in order.
 
 Each page contains what a person or a coding agent needs: the three versions, what the template's changelog
-says, and the tests that must pass afterwards. `README.md` is the index. Everything in it comes from commits
-of the project and of the template, so it contains no secret that is not in git already.
+says, and the tests that must pass afterwards. `README.md` is the index. The dossier's content comes from
+commits in the project and the template, so it contains no secrets that are not already in git.
 """
 
 import json
@@ -16,7 +16,7 @@ from template_update.conflicts import Conflict, Place, places
 from template_update.git import UpdateError
 
 FOLDER = ".template-update"
-"""The folder of a dossier, unless `--dossier` names another one."""
+"""The dossier's folder, unless `--dossier` specifies another one."""
 CONTINUE = "app template-update --continue"
 _STATE = "state.json"
 _INDEX = "README.md"
@@ -63,7 +63,8 @@ class Dossier:
             folder.mkdir(parents=True)
             # Hides the folder from git, wherever it is.
             (folder / ".gitignore").write_text(_IGNORES_ALL, "utf-8")
-            # Before the pages: if this is interrupted, the next update recognizes the folder and replaces it.
+            # Write this before the pages. If it is interrupted, the next update recognizes the folder and
+            # replaces it.
             (folder / _STATE).write_text(json.dumps(asdict(self), indent=2), "utf-8")
             for number, (conflict, versions) in enumerate(zip(self.conflicts, sides, strict=True), 1):
                 self._write_page(folder, number, conflict, versions)
@@ -85,33 +86,34 @@ class Dossier:
             mark = " " if conflict.path in open_paths else "x"
             lines.append(f"- [{mark}] [{conflict.path}]({_page(number, conflict)}): {conflict.reason}.")
         if self.review:
-            lines += ["", "## Review", "", "Merged, but a person must look at it:", ""]
+            lines += ["", "## Review", "", "These changes merged, but they need human review:", ""]
             lines += [f"- {sentence}" for sentence in self.review]
         lines += [
             "",
             "## Commands",
             "",
-            "This says what is left, marks it here, and runs the checks and tests once nothing is left:",
+            "This command lists what is left, updates this page, and runs the checks and tests once nothing"
+            " is left:",
             "",
             *_fenced(f"uv run {CONTINUE}", "sh"),
             "",
-            "The update is done when this command exits with 0. It then deletes this folder, and you commit."
-            " To undo the whole update instead: `git reset --hard`.",
+            "The update is done when this command exits with 0. It then deletes this folder, and you can"
+            " commit. To undo the whole update instead: `git reset --hard`.",
         ]
         (folder / _INDEX).write_text("\n".join(lines) + "\n", "utf-8", errors="replace")
 
     @property
     def _title(self) -> str:
         if self.old == self.new:
-            return f"Other answers, template {self.new}"
+            return f"Changed answers, template {self.new}"
         return f"Template update from {self.old} to {self.new}"
 
     def _write_page(
         self, folder: Path, number: int, conflict: Conflict, versions: Sequence[bytes | None]
     ) -> None:
-        names = ("Yours", f"The template's {self.old}", f"The template's {self.new}")
+        names = ("Yours", f"Template {self.old}", f"Template {self.new}")
         if self.old == self.new:
-            names = ("Yours", "The template's, with the old answers", "The template's, with the new answers")
+            names = ("Yours", "Template, with the old answers", "Template, with the new answers")
         files: list[Path | None] = []
         for name, content in zip(("yours", "old", "new"), versions, strict=True):
             file = folder / str(number) / f"{name}{PurePosixPath(conflict.path).suffix}"
@@ -132,7 +134,7 @@ class Dossier:
         if self.old == self.new:
             lines.append("The version stays the same, so there is no entry.")
         else:
-            lines += conflict.changelog or ["The template's changelog does not name this file."]
+            lines += conflict.changelog or ["The template's changelog does not mention this file."]
         found = places(files)
         for position, place in enumerate(found, 1):
             lines += ["", f"## Place {position} of {len(found)}", ""]
@@ -147,10 +149,12 @@ def require_place(folder: Path) -> None:
     """Reject a folder with files that do not belong to a dossier, because a new dossier replaces the folder.
 
     Raises:
-        UpdateError: there are such files.
+        UpdateError: the folder contains such files.
     """
     if folder.is_dir() and any(folder.iterdir()) and not _is_dossier(folder):
-        raise UpdateError(f"{folder} is not empty and has no dossier. Choose another folder for --dossier.")
+        raise UpdateError(
+            f"{folder} is not empty and does not contain a dossier. Choose another folder for --dossier."
+        )
 
 
 def remove(folder: Path) -> None:

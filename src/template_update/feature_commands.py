@@ -28,7 +28,7 @@ cli = typer.Typer(
 
 
 def main() -> None:
-    """The entry point that pyproject.toml names."""
+    """The entry point named in pyproject.toml."""
     cli(prog_name="template-features")
 
 

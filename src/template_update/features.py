@@ -85,7 +85,7 @@ class Features:
         if name not in self._by_name:
             return self._unknown(name)
         if self._by_name[name].is_there:
-            return f"{name} is already there."
+            return f"{name} is already installed."
         missing = sorted(self._needed_by(name) - after)
         if missing:
             return f"{name} needs {' and '.join(missing)}: run `uv run app add {' '.join(missing)} {name}`."
@@ -95,7 +95,7 @@ class Features:
         if name not in self._by_name:
             return self._unknown(name)
         if not self._by_name[name].is_there:
-            return f"{name} is not there."
+            return f"{name} is not installed."
         needing = sorted(other for other in after if name in self._needed_by(other))
         if needing:
             verb = "needs" if len(needing) == 1 else "need"

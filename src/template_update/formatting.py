@@ -1,8 +1,8 @@
 """Formats the template's versions the way the project is formatted.
 
 Otherwise every line that the project's formatter breaks differently would count as changed in the project.
-The formatter is Black if the project configures it, and ruff otherwise; isort sorts the imports first if the
-project configures it.
+The formatter is Black if the project configures it, or else ruff if the project configures that. If the
+project configures isort, isort runs first.
 """
 
 import os
@@ -72,8 +72,8 @@ class _Style:
     def changes(self, folder: Path, names: Iterable[str]) -> dict[str, bytes]:
         """Maps each file in *names* that formatting changes to its new content. The files are in *folder*.
 
-        It works on copies at the project's path in its repository, together with the configuration files
-        around it. That way, the formatters find the configuration, and the paths in it still apply.
+        The formatters run on copies at the path that the project has in its repository, together with the
+        configuration files around it. That way, they find the configuration, and the paths in it still apply.
         """
         if not self._formatters:
             return {}
@@ -107,7 +107,7 @@ class _Style:
 
 
 def _configurations(repository: Repository) -> Iterator[str]:
-    """The configuration files of formatters in the project and in the folders above it."""
+    """The formatters' configuration files in the project and in the folders above it."""
     names = set[str]().union(*_CONFIGURATIONS.values())
     for path in repository.names("ls-files"):
         is_near = path.startswith(repository.prefix) or repository.prefix.startswith(_folder(path))
@@ -139,8 +139,8 @@ def _has_section(path: Path, name: str) -> bool:
 
 
 def _found(name: str, project: Path, say: Callable[[str], None]) -> _Formatter | None:
-    """The formatter from the project's environment, so that its version is the project's, or else one that uv
-    downloads.
+    """The formatter in the project's environment, so that its version is the project's. If there is none,
+    this tool's own ruff, or the Black or isort that uv downloads. None if uv cannot run it.
     """
     environment = project / os.environ.get("UV_PROJECT_ENVIRONMENT", ".venv")
     folders = os.pathsep.join(str(environment / each) for each in ("bin", "Scripts"))

@@ -14,7 +14,9 @@ _CURE_OF_OWNERSHIP = re.compile(r"git config --global --add safe\.directory .+")
 
 
 class UpdateError(Exception):
-    """The update cannot continue, and nothing was changed. The message explains why and what to do."""
+    """The update cannot continue. The message explains why and what to do. Nothing was changed, unless the
+    message says otherwise.
+    """
 
 
 class Git:
@@ -82,7 +84,7 @@ class Git:
 def reason(done: subprocess.CompletedProcess[str]) -> str:
     """Git's own error message, without its hints."""
     if done.returncode < 0:
-        return f"it was ended by signal {-done.returncode}"
+        return f"it was terminated by signal {-done.returncode}"
     lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
     errors = [line for line in lines if line.startswith(("fatal: ", "error: "))]
     return (errors or lines or ["it does not say why"])[0]

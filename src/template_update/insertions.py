@@ -20,8 +20,8 @@ _BLOCK = re.compile(
 def without_conflicts(text: str) -> str | None:
     """*text* with each conflict resolved by keeping the insertion above the changed lines.
 
-    *text* has conflicts as `git merge-file --diff3` writes them. Returns None unless every conflict is one
-    between an insertion that ends with a blank line and a change.
+    The conflicts in *text* are in the format of `git merge-file --diff3`. Returns None unless every conflict
+    is between a change and an insertion that ends with a blank line.
     """
     parts: list[str] = []
     end = 0
@@ -44,6 +44,8 @@ def _resolved(yours: str, old: str, new: str) -> str | None:
 
 
 def _added_lines(old: str, new: str) -> set[str]:
-    """The lines that *new* has more often. If they were also inserted, both sides added the same code."""
+    """The lines that occur more often in *new* than in *old*. If one of them was also inserted, both sides
+    added the same code.
+    """
     added = Counter(new.split("\n")) - Counter(old.split("\n"))
     return {line for line in added if line.strip()}

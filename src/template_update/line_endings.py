@@ -10,9 +10,9 @@ from template_update.repository import Repository
 
 
 def end_lines_alike(repository: Repository, renders: Iterable[Path]) -> None:
-    """Change the line endings in *renders* to those of the project.
+    """Change the line endings in *renders* to the project's.
 
-    A file that is not in the project gets the line endings that most of its files have.
+    A file that is not in the project gets the line endings that most of the project's files have.
     """
     committed = repository.line_endings()
     mostly = sum(committed.values()) > len(committed) / 2

@@ -1,8 +1,8 @@
 """What `copier update` lost in a project.
 
-Copier loses a change to a file that was moved or removed or is binary, and may put a change into the wrong
-function, without warning. So this module compares the commit made after `copier update` with what this tool
-would have merged.
+Without warning, Copier loses changes to files that were moved or removed or that are binary, and may put a
+change into the wrong function. So this module compares the commit made after `copier update` with what this
+tool would have merged.
 """
 
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ def losses(merger: Merger, merge: Merge, before: str, after: str) -> Iterator[st
     for path in merger.changes(after, merge.result):
         trees = (merge.result, after, before, merge.new)
         wanted, got, was, template = (merger.lines(tree, path) for tree in trees)
-        # Earlier versions of this tool left these insertions to the user.
+        # Earlier versions of this tool left conflicts next to insertions to the user.
         if path in merge.conflicts or path in merge.insertions or wanted is None:
             continue
         is_reset = got == template != was
         if path in changed:
             is_lost = is_reset or got == was or sorted(got or []) == sorted(wanted)
         else:
-            # A binary file that the template also has.
+            # The project's version of a binary file was replaced with the template's.
             is_lost = is_reset and template is not None
         if is_lost:
             yield path

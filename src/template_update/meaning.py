@@ -1,7 +1,7 @@
 """Semantic errors that a conflict-free merge may have introduced.
 
-Both sides added the same name, or the template moved or changed something that the project uses. Pyright and
-the tests must find what the source text does not show.
+They occur if both sides added the same name, or if the template moved or changed something that the project
+uses. Errors that the source text does not show are left to pyright and the tests.
 """
 
 import ast
@@ -31,7 +31,7 @@ def _added_twice(files: PythonFiles, path: str, module: ast.Module) -> Iterator[
     one_side = [set(_twice(parsed(read(path)))) for read in (files.yours, files.new)]
     for name, lines in _twice(module).items():
         if not any(name in twice for twice in one_side):
-            yield lines[1], f"you and the template have added {name} (also in line {lines[0]}). Keep one."
+            yield lines[1], f"you and the template both added {name} (also in line {lines[0]}). Keep one."
 
 
 def _changed_functions(files: PythonFiles, path: str) -> dict[str, tuple[_Function, _Function]]:
@@ -101,7 +101,7 @@ def _calls(
                 if is_meant and _fits(call, old, is_method) and not _fits(call, new, is_method):
                     yield (
                         call.lineno,
-                        f"{name} takes ({ast.unparse(new.args)}) now ({file}). Change the call.",
+                        f"{name} in {file} now takes ({ast.unparse(new.args)}). Change the call.",
                     )
 
 

@@ -55,8 +55,8 @@ class Merge:
     change is merged in the new place.
     """
     stages: dict[str, _Stages] = field(default_factory=dict[str, _Stages])
-    """The mode and object of each version of a conflict. They go into the index, so that git and editors show
-    the conflict.
+    """The mode and object of each version of each conflicting file. They go into the index, so that git and
+    editors show the conflict.
     """
 
 
@@ -96,8 +96,8 @@ class Merger:
         return self._git("diff", "--no-ext-diff", *trees, "--", *paths) if paths else ""
 
     def merge(self, old: Path, new: Path, onto: str = "", *, yours: list[str], brought: list[str]) -> Merge:
-        """Merge the difference between the renders *old* and *new* into the tree *onto*. If *onto* is empty,
-        it is the tree of the project's last commit.
+        """Merge the difference between the renders *old* and *new* into the tree *onto*, by default the tree
+        of the project's last commit.
 
         *yours* are the paths that updates never change. *brought* are those of *yours* that *new* introduces.
         """
@@ -137,7 +137,7 @@ class Merger:
         return merge
 
     def tree(self, commit: str) -> str:
-        """The tree of a commit of the project."""
+        """The tree of one of the project's commits."""
         return self._repository.git("rev-parse", f"{commit}^{{tree}}").strip()
 
     def changes(self, old: str, new: str, *options: str) -> list[str]:
@@ -218,7 +218,8 @@ class Merger:
         """Write the result to the working tree and the index, with conflicts as after `git merge`.
 
         Raises:
-            UpdateError: an ignored file is in the way, or a file cannot be written. Nothing has changed.
+            UpdateError: an ignored file is in the way, or a file cannot be written. If anything has changed,
+                the message says so.
         """
         self._repository.require_free_places(merge.added)
         self._repository.write(merge.head, merge.result, merge.changed, merge.stages)
@@ -275,7 +276,7 @@ class Merger:
             yield Git(tree, **self._environment, GIT_INDEX_FILE=index, GIT_WORK_TREE=tree)
 
     def _tree_of(self, render: Path, *, left_out: list[str]) -> str:
-        """The tree of a render, excluding files that its `.gitignore` lists, such as secrets."""
+        """The tree of a render, excluding files listed in its `.gitignore`, such as secrets."""
         if render not in self._trees:
             shutil.rmtree(render / ".git", ignore_errors=True)
             with self._index(render) as git:
@@ -300,7 +301,7 @@ class Merger:
             return git("write-tree").strip()
 
     def _with_insertions(self, path: str, stages: _Stages) -> str:
-        """Merge a conflicting file if its conflicts are only next to insertions. Returns its entry for
+        """Merge a conflicting file if all its conflicts are next to insertions. Returns its entry for
         `git update-index`, or an empty string.
         """
         modes = {entry.split()[0] for entry in stages.values()}
@@ -316,8 +317,8 @@ class Merger:
         return f"{modes.pop()} {stored}\t{path}\0"
 
     def _finished(self, merge: Merge, resolved: str, commits: dict[str, str]) -> str:
-        """The result tree: *resolved* entries are in it, deleted files stay deleted, conflict markers have
-        readable names, and Copier's answers file comes from the new version.
+        """The result tree: it contains the entries in *resolved*, deleted files stay deleted, conflict
+        markers have readable names, and Copier's answers file comes from the new version.
         """
         answers = f"{self._repository.prefix}{ANSWERS_FILE}"
         for findings in (merge.conflicts, merge.stages):
@@ -357,7 +358,9 @@ def _with_names(text: str, commits: dict[str, str]) -> str:
 
 
 def _parsed(output: str) -> tuple[str, dict[str, _Stages], dict[str, str]]:
-    """Parse `git merge-tree -z`: the tree, the versions of conflicting files, and a message for each path."""
+    """Parse the output of `git merge-tree -z`: the tree, the versions of conflicting files, and a message for
+    each path.
+    """
     fields = iter(output.split("\0"))
     tree = next(fields)
     stages: dict[str, _Stages] = {}

@@ -1,4 +1,4 @@
-"""Lines of the project that the merge put into another function or class.
+"""Project lines that the merge put into another function or class.
 
 If the template reorders functions that resemble each other, git may match the lines that they have in common.
 A changed line can then end up in the wrong function without a conflict.
@@ -18,7 +18,7 @@ _LONG_ENOUGH = 12
 
 
 class MisplacedLine(NamedTuple):
-    """A line of the project that is now in the function or class *found* instead of *expected*."""
+    """A project line that is now in the function or class *found* instead of *expected*."""
 
     path: str
     number: int
@@ -28,7 +28,7 @@ class MisplacedLine(NamedTuple):
 
 
 def misplaced(merger: Merger, merge: Merge, yours: str) -> Iterator[MisplacedLine]:
-    """Each misplaced line after *merge* into the tree *yours*."""
+    """Each line that *merge* misplaced. *yours* is the project's tree before the merge."""
     both = {*merger.changes(merge.old, yours)} & {*merger.changes(merge.old, merge.new)}
     for path in sorted(path for path in both if path.endswith(".py")):
         versions = [merger.lines(tree, path) for tree in (merge.old, yours, merge.new)]
@@ -64,8 +64,8 @@ def _misplaced(
 
 
 def _places_around(mine: _Scopes, new: _Scopes, name: str, text: str) -> set[str]:
-    """Where *new* has the nearest lines before and after *text* in *name*. If the template moved these lines
-    to another function, the line belongs there, too.
+    """The functions and classes in which *new* has the nearest lines before and after *text* in *name*. If
+    the template moved these lines to another function, *text* belongs there, too.
     """
     counts = Counter(line for _, line, _ in new)
     where = {line: place for _, line, place in new if counts[line] == 1 and len(line.strip()) > _LONG_ENOUGH}
@@ -87,9 +87,7 @@ def _scopes(lines: list[tuple[int, str]]) -> _Scopes:
 
 
 def _definitions(scope: ast.AST, prefix: str = "") -> Iterator[tuple[str, int, int]]:
-    """The qualified name of each function and class in *scope* with its first and last line, outer ones
-    first.
-    """
+    """The qualified name, first and last line of each function and class in *scope*, outer ones first."""
     for node in ast.iter_child_nodes(scope):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             first = min([node.lineno, *(each.lineno for each in node.decorator_list)])

@@ -1,4 +1,4 @@
-"""The options that several commands share."""
+"""The options shared by several commands."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -9,9 +9,10 @@ NEEDS_ATTENTION = 1
 INTERRUPTED = 130
 SOMETHING_TO_PULL = 2
 """The exit code of `--check` if there is a newer version. It has no other meaning."""
-# By default, an invalid option also exits with 2, so a scheduled job could not tell it from a new version.
+# By default, an invalid option also causes exit code 2, so a scheduled job could not tell it apart from a new
+# version.
 _, _UsageError, *_ = typer.BadParameter.__mro__
-setattr(_UsageError, "exit_code", NEEDS_ATTENTION)  # noqa: B010 - for pyright, it is any class
+setattr(_UsageError, "exit_code", NEEDS_ATTENTION)  # noqa: B010 - pyright does not know this class
 
 STDOUT = "-"
 """The file name that means standard output."""

@@ -20,7 +20,7 @@ class Progress:
         self._display: Display | None = None
 
     def begin(self, step: str) -> None:
-        """Show *step* until `end`."""
+        """Show *step* until `end` is called."""
         self.end()
         columns = (SpinnerColumn(finished_text=" "), TextColumn("{task.description}"), TimeElapsedColumn())
         # Do not redirect: output for the other stream must stay there.

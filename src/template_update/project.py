@@ -23,7 +23,7 @@ class ProjectTools:
         """
         uv = os.environ.get("UV") or shutil.which("uv")
         if uv is None:
-            raise UpdateError("uv is missing. It runs the project's tools: `pip install uv`.")
+            raise UpdateError("uv is missing. Install it (`pip install uv`): it runs the project's tools.")
         self._project = project
         self._uv = uv
         self._python = [uv, "run", "python"]
@@ -57,7 +57,7 @@ class ProjectTools:
         """Run a module that must succeed. Returns what it prints to standard output.
 
         Raises:
-            UpdateError: it fails.
+            UpdateError: the module fails.
         """
         return self._succeed(command, subprocess.PIPE)
 
@@ -77,7 +77,7 @@ class ProjectTools:
         """Run a module that must succeed and that prints to this process's standard output.
 
         Raises:
-            UpdateError: it fails.
+            UpdateError: the module fails.
         """
         self._succeed(command, None)
 

@@ -1,4 +1,4 @@
-"""The project's Python files in each version that a merge involves. They are read, never run."""
+"""The project's Python files in each version involved in a merge. They are read, never run."""
 
 import ast
 from collections.abc import Callable
@@ -18,9 +18,9 @@ class PythonFiles:
     new: Read
     result: Read
     own: list[str]
-    """Files that you added to the old version or changed."""
+    """Files that you added or changed since the old version."""
     edited: list[str]
-    """Files of the result that differ from the new version."""
+    """Files in the result that differ from the new version."""
     changed: list[str]
     """Files that the template changed, added or removed."""
     brought: list[str]
@@ -42,7 +42,7 @@ def parsed(text: str | None) -> ast.Module | None:
 
 
 def definitions(scope: ast.Module | ast.ClassDef | None) -> dict[str, list[ast.stmt]]:
-    """The statements that define each name of a module or class."""
+    """The statements that define each name in a module or class."""
     found: dict[str, list[ast.stmt]] = {}
     for statement in scope.body if scope else []:
         match statement:

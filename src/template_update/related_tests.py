@@ -1,4 +1,4 @@
-"""Finds the tests that show whether a file of the project works."""
+"""Finds the tests that show whether a project file works."""
 
 from collections.abc import Callable, Collection
 from pathlib import PurePosixPath

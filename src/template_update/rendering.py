@@ -25,7 +25,7 @@ class Copy:
 
 
 def render(copies: list[Copy]) -> None:
-    """Render all of them concurrently: rendering is most of an update's work, and each render uses one core.
+    """Render *copies* concurrently. Rendering is most of an update's work, and each render uses one core.
 
     Raises:
         UpdateError: Copier rejects an answer or fails to render a version.

@@ -14,7 +14,7 @@ from template_update.progress import Progress
 from template_update.summary import summary
 
 _CREDENTIALS = re.compile(r"(https?://)[^/@\s\"']+@")
-"""Finds credentials in the template's URL, because CI logs and pull requests can be public."""
+"""Matches the credentials in a URL. They are not printed, because CI logs and pull requests can be public."""
 
 
 class Report:

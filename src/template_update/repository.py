@@ -12,7 +12,7 @@ from template_update.git import LITERAL, Git, UpdateError, cure_of_ownership
 from template_update.rendering import ANSWERS_FILE
 
 LOCK_FILE = "uv.lock"
-"""`uv run` writes this file, even when it runs the update itself. So the file may be uncommitted."""
+"""`uv run` can change this file, even when it starts an update. So the file may have uncommitted changes."""
 _UNDER_WAY = {
     "MERGE_HEAD": "merge",
     "CHERRY_PICK_HEAD": "cherry-pick",
@@ -33,7 +33,7 @@ class Repository:
         """Find the repository.
 
         Raises:
-            UpdateError: the project is not committed to a repository that git works in.
+            UpdateError: the project is not committed to a repository that git can use.
         """
         inside = Git(project)
         inside.require_version()
@@ -59,7 +59,7 @@ class Repository:
         if inside.run("check-ignore", "--quiet", ANSWERS_FILE).returncode == 0:
             raise UpdateError(
                 f"The repository in {self.git.folder} ignores this project, so git cannot merge updates into"
-                " it. Change its .gitignore and commit the project, or make a repository of the project:"
+                " it. Change its .gitignore and commit the project, or create a repository for the project:"
                 f" {_COMMIT}."
             )
         raise UpdateError(
@@ -112,7 +112,7 @@ class Repository:
         )
         if marked := [name.partition(":")[2] for name in found.stdout.split("\0") if name]:
             raise UpdateError(
-                f"{', '.join(map(self.inside, marked))}: conflict markers (<<<<<<<) of the last update are"
+                f"{', '.join(map(self.inside, marked))}: conflict markers (<<<<<<<) from the last update are"
                 " committed. Resolve the conflicts and commit first."
             )
 
@@ -126,7 +126,7 @@ class Repository:
         self._require_nothing_under_way()
         if self._is_half_written():
             raise UpdateError(
-                f"The last update was stopped while it wrote files. Undo it first: {self._undo()}."
+                f"The last update was stopped while it was writing files. Undo it first: {self._undo()}."
             )
         if changes := self._changes():
             shown = "\n".join(f"  {each}" for each in changes[:10])
@@ -156,8 +156,8 @@ class Repository:
                 )
 
     def _require_all_seen(self) -> None:
-        """Reject files whose changes git was told to ignore: it could not tell such changes apart from the
-        update.
+        """Reject files whose changes git was told to ignore, because git could not tell such changes apart
+        from the update.
         """
         flags = [each.split(" ", 1) for each in self.names("ls-files", "-v", "--", self.prefix or ".")]
         hidden = [path for flag, path in flags if flag == "S" or flag.islower()]
@@ -171,7 +171,7 @@ class Repository:
             )
         shown = shlex.join(map(self.inside, hidden[:10]))
         raise UpdateError(
-            f"Git is told to overlook changes of {named}, so an update could lose them:"
+            f"Git was told to ignore changes to {named}, so an update could lose them:"
             f" `git update-index --no-skip-worktree {shown}` and"
             f" `git update-index --no-assume-unchanged {shown}`."
         )
@@ -244,11 +244,12 @@ class Repository:
     # Writing the update
 
     def write(self, head: str, tree: str, changed: Sequence[str], stages: dict[str, dict[str, str]]) -> None:
-        """Check out *tree*, which differs from the tree *head* of the last commit in *changed*, and put the
-        conflicts *stages* into the index.
+        """Check out *tree*, and put the conflicts in *stages* into the index.
 
-        Either everything is written or nothing is. Ctrl+C either ends a running git command, which is then
-        rolled back, or has no effect.
+        *head* is the tree of the last commit, and *changed* are the paths in which *tree* differs from it.
+
+        Either everything is written or nothing is. Ctrl+C either has no effect, or ends a running git
+        command, and then everything is rolled back.
 
         Raises:
             UpdateError: a file cannot be written, or the project has changed since the merge. The message
@@ -277,7 +278,7 @@ class Repository:
         """
         if self.git("rev-parse", "HEAD^{tree}").strip() != head:
             raise UpdateError(
-                "The last commit has changed during the update. Nothing was updated. Repeat it."
+                "The last commit changed during the update. Nothing was updated. Repeat the update."
             )
         saved = [path for _, path in self._entries() if _is_one_of(path, paths)]
         if saved:
@@ -315,8 +316,8 @@ class Repository:
         entries = [entry for entry in self._entries() if _is_one_of(entry[1], paths)]
         if left := [f"{state} {self.inside(path)}" for state, path in entries]:
             raise UpdateError(
-                f"Not every file could be written: {why}. These files are changed now:"
-                f" {', '.join(left[:10])}. When it is possible again: {self._undo()}."
+                f"Not every file could be written: {why}. These files have changed:"
+                f" {', '.join(left[:10])}. Once files can be written again, undo this: {self._undo()}."
             )
         self._note.unlink(missing_ok=True)
         raise UpdateError(f"Not every file could be written: {why}. Nothing was changed.")

@@ -1,8 +1,8 @@
 """`template-update --continue`: what is left to do after an update with conflicts, and whether the result
 works.
 
-It reads what is left from git and the files, so it also works without the dossier, for example in a clone of
-a branch that a workflow pushed.
+It determines what is left from git and the files, so it also works without the dossier, for example in a
+clone of a branch that a workflow pushed.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def resume(options: Options, *, is_alone: bool) -> NoReturn:
     report = Report(options)
     report.exit_after(
         lambda: _resume(options, report, is_alone=is_alone),
-        interrupted="Interrupted. `uv run app template-update --continue` begins again.",
+        interrupted="Interrupted. `uv run app template-update --continue` starts over.",
     )
 
 
@@ -77,7 +77,7 @@ def _left(repository: Repository) -> Iterator[Left]:
         yield Left(path, line, f"{path}, line {line}: conflict markers (<<<<<<<) are left.")
     for path in repository.unmerged():
         if path not in marked:
-            yield Left(path, None, f"{path}: if it is resolved, then: `{repository.resolving(path)}`.")
+            yield Left(path, None, f"{path}: once it is resolved, run `{repository.resolving(path)}`.")
 
 
 def _check(options: Options, report: Report, repository: Repository, found: dossier.Dossier | None) -> bool:
@@ -94,8 +94,8 @@ def _check(options: Options, report: Report, repository: Repository, found: doss
     checks.lint()
     if not options.skip_tests:
         checks.check_types([path for path in merged if path.endswith(".py")])
-    # The tests of the conflicting files run first: they show sooner whether the conflicts were resolved
-    # correctly.
+    # The tests for the conflicting files run first, because they show sooner whether the conflicts were
+    # resolved correctly.
     tests = sorted({each for conflict in (found.conflicts if found else []) for each in conflict.tests})
     if not tests or "tests" in tests or checks.test(*tests):
         checks.test_all()

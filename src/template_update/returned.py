@@ -11,7 +11,9 @@ from template_update.merge import Merge, Merger
 
 
 def returned(merger: Merger, merge: Merge, yours: str) -> Iterator[tuple[str, int, str]]:
-    """The path, number and text of each line that came back in *merge* into the tree *yours*."""
+    """The path, number and text of each line that came back in *merge*. *yours* is the project's tree before
+    the merge.
+    """
     for path in merger.changes(merge.old, yours):
         trees = (merge.old, yours, merge.new, merge.result)
         old, mine, new, result = (merger.lines(tree, path) for tree in trees)

@@ -28,7 +28,7 @@ def unnoticed(merger: Merger, repository: Repository, merge: Merge) -> Iterator[
     for part in moved_parts(files):
         advice, command = _advice(merger, repository, merge, files, part)
         sentence = (
-            f"the template changed {part.name} of {part.source}, which you moved here. {advice}: `{command}`."
+            f"the template changed {part.name} in {part.source}, which you moved here. {advice}: `{command}`."
         )
         place = f"{part.target}, line {part.line}"
         yield Finding("moved_code", part.target, f"{place}: {sentence}", line=part.line, command=command)

@@ -1,9 +1,9 @@
 """The migrations of a feature that is removed or added again.
 
-A database records which migrations it has applied, and Alembic refuses to work on a database if the file for
-a recorded migration is missing. So if a database may contain a feature's tables, the feature's migrations
-stay, and a migration on the project's own branch drops the tables in every database. If nothing needs the
-migrations, they are removed with the feature.
+A database records which migrations have been applied to it, and Alembic refuses to work on a database if the
+file for a recorded migration is missing. So if a database may contain a feature's tables, the feature's
+migrations stay, and a migration on the project's own branch drops the tables in every database. If nothing
+needs the migrations, they are removed with the feature.
 """
 
 import ast
@@ -42,7 +42,7 @@ _DROP = "drop the tables of "
 
 
 def drop_message(folders: Sequence[str]) -> str:
-    """The message of a migration that drops the tables that the migrations in *folders* create."""
+    """The message of a migration that drops the tables created by the migrations in *folders*."""
     return _DROP + names_of(folders)
 
 
@@ -57,7 +57,7 @@ def feature_of(folder: str) -> str:
 
 
 def tables_in_database(tools: ProjectTools, folders: Sequence[str]) -> dict[str, int]:
-    """The row count of each table in the project's database that the migrations in *folders* create.
+    """The row count of each table that the migrations in *folders* created in the project's database.
 
     Raises:
         UpdateError: the project cannot list its tables.
@@ -96,7 +96,7 @@ def require_unused(tools: ProjectTools, project: Path, folders: Sequence[str], c
         raise UpdateError(
             f"The database in DATABASE_URL has tables of {names_of(folders)}:{listed(tables)}\n"
             f"Export them: `{command} --export FILE` writes their rows to FILE and creates a migration that"
-            f" drops them. If you do not need the rows, `{command} --drop-data` only makes the migration."
+            f" drops them. If you do not need the rows, `{command} --drop-data` only creates the migration."
         )
     for folder in folders:
         if dependent := dependents(project, folder):
@@ -114,8 +114,8 @@ def dependents(project: Path, folder: str) -> list[str]:
 
 
 def partial_drops(project: Path, folders: Sequence[str]) -> list[str]:
-    """The migrations that drop tables of packages whose migrations are in *folders* together with tables of
-    other packages.
+    """The migrations that drop tables both of packages whose migrations are in *folders* and of other
+    packages.
     """
     back = set(map(feature_of, folders))
     own = [

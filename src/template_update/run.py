@@ -29,7 +29,7 @@ def run(options: Options, choose: Callable[[Update], None]) -> NoReturn:
 
 
 class Run:
-    """Merges a change of the template into the project in the current folder."""
+    """Merges a template change into the project in the current folder."""
 
     def __init__(self, options: Options, report: Report) -> None:
         """Find the project's tools.
@@ -46,10 +46,10 @@ class Run:
         self._has_columns_twice = False
 
     def start(self, choose: Callable[[Update], None]) -> int:
-        """Merge. Returns the exit code.
+        """Merge, report and check. Returns the exit code.
 
         Raises:
-            UpdateError: the run cannot continue. Nothing has changed.
+            UpdateError: the run cannot continue. If anything has changed, the message says so.
         """
         if len(self._options.on_stdout) > 1:
             raise UpdateError(
@@ -91,7 +91,7 @@ class Run:
             self._write_dossier(update)
             if update.repository.has_uncommitted_lock():
                 update.repository.stage(LOCK_FILE)
-                self._report.say(f"{LOCK_FILE} was not committed. It is part of this change now.")
+                self._report.say(f"{LOCK_FILE} was not committed. It is now part of this change.")
             if update.result.conflicts:
                 return self._hand_over(update, dropped)
             return self._follow_up(update, dropped, migrate=migrate, needs_person=needs_person)
@@ -152,7 +152,7 @@ class Run:
         if not folders:
             return
         tables = revisions.listed(revisions.tables_in_database(self._tools, folders))
-        self._report.alarm(f"To be dropped, in the database in DATABASE_URL:{tables or ' no table'}")
+        self._report.alarm(f"To be dropped from the database in DATABASE_URL:{tables or ' no tables'}")
         if not self._checks.runs("app.cli", "db", "check"):
             raise UpdateError(
                 "The migration is generated from the differences between the models and the database, so"
@@ -198,7 +198,7 @@ class Run:
         return needs_person
 
     def _write_dossier(self, update: Update) -> None:
-        """Describe the conflicts in a folder. Without conflicts, remove the folder of an earlier update."""
+        """Describe the conflicts in a folder. If there are none, remove the folder from an earlier update."""
         if not update.result.conflicts:
             dossier.remove(self._dossier)
             return
@@ -286,24 +286,24 @@ class Run:
             message = revisions.drop_message(dropped)
             if not self._checks.runs("app.cli", "db", "revision", "--message", message):
                 self._checks.problems.append(
-                    "The migration was not created, see above. Undo everything with `git reset --hard`."
+                    "The migration was not created (see above). Undo everything with `git reset --hard`."
                 )
         for folder in dropped:
-            self._report.say(f"{folder} stays, because databases name these migrations.")
+            self._report.say(f"{folder} stays, because databases refer to these migrations.")
         gained = update.gained_migrations
         for path in revisions.partial_drops(self._project, gained):
             self._checks.problems.append(
-                f"{path} drops tables of {revisions.names_of(gained)}, which is back, and of others. Take the"
-                " tables that are needed again out of it."
+                f"{path} drops tables of {revisions.names_of(gained)}, which you added again, and tables of"
+                " others. Edit it to keep the tables that are needed again."
             )
         emptied = revisions.empty_drops(self._project, gained)
         for path in emptied:
-            self._report.say(f"{path}: emptied, because {revisions.names_of(gained)} is back.")
+            self._report.say(f"{path}: emptied, because you added {revisions.names_of(gained)} again.")
         for folder in gained:
             for path in revisions.dependents(self._project, folder) if emptied else []:
                 self._checks.problems.append(
                     f"{path} depends on the migrations in {folder}, so a database that has dropped their"
-                    " tables does not apply them again. Take them out of its depends_on, unless it uses these"
+                    " tables does not apply them again. Remove them from its depends_on, unless it uses these"
                     " tables."
                 )
         return update.repository.stage(revisions.OWN)

@@ -1,6 +1,4 @@
-"""A run as Markdown, for the description of a pull or merge request. Its source is the data that `--json`
-prints.
-"""
+"""Describes a run in Markdown, for a pull or merge request. The source is the data that `--json` prints."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +14,7 @@ def summary(data: dict[str, Any]) -> str:
     text = "\n".join(_lines(data)) + "\n"
     if len(text) <= _LONGEST:
         return text
-    return f"{text[:_LONGEST].rpartition('\n')[0]}\n\n(Shortened. The log of the workflow has all of it.)\n"
+    return f"{text[:_LONGEST].rpartition('\n')[0]}\n\n(Shortened. The workflow's log has the full text.)\n"
 
 
 def _lines(data: dict[str, Any]) -> Iterator[str]:
@@ -37,7 +35,7 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
             "The template has also changed files that updates never touch. `--dry-run` shows how.",
         )
     if data.get("findings") or data.get("problems"):
-        yield from ("", "The commands above work where the update has run. To repeat it on your machine:", "")
+        yield from ("", "The commands above work where the update ran. To repeat it on your machine:", "")
         yield from ("```sh", f"uv run app template-update --to {data['to']}", "```")
     news = data.get("news", [])
     for title, part in (("Security", "security"), ("Changelog", "rest")):
@@ -53,14 +51,14 @@ def _verdict(data: dict[str, Any]) -> str:
     conflicts = len(data.get("to_resolve", []))
     if conflicts:
         these = "conflict" if conflicts == 1 else "conflicts"
-        return f"{conflicts} {these}. Do not merge this before they are resolved."
+        return f"{conflicts} {these}. Do not merge this until every conflict is resolved."
     if not (data.get("is_needed") or data.get("findings")):
         return f"Nothing to pull: this project is at {data['from']}."
     tests = "Ruff and the tests pass." if data.get("is_tested") else "The tests were not run."
     if data.get("problems"):
         return "It merges without a conflict, but not every check passes."
     if data.get("needs_attention"):
-        return f"It merges without a conflict. {tests} A person must look at some changes."
+        return f"It merges without a conflict. {tests} Some changes need human review."
     return f"It merges without a conflict. {tests}"
 
 
@@ -72,9 +70,9 @@ def _conflicts(version: str, conflicts: list[dict[str, Any]]) -> Iterator[str]:
         yield from (f"  {entry}" for text in each["changelog"] for entry in text.splitlines())
     yield ""
     yield "This branch has the conflict markers (`<<<<<<<`), so that nothing is lost. Resolve the conflicts"
-    yield "here. This command says what is left, and runs the checks and tests once nothing is left:"
+    yield "here. This command lists what is left, and runs the checks and tests once nothing is left:"
     yield from ("", "```sh", "uv run app template-update --continue", "```", "")
-    yield "For a page with the three versions of each conflict, run this on the branch before the update:"
+    yield "For a page with the three versions of each conflict, run this on a branch without the update:"
     yield from ("", "```sh")
     yield f"uv run app template-update --to {version} --dry-run --dossier .template-update"
     yield "```"

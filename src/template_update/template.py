@@ -14,7 +14,7 @@ from template_update.git import Git, UpdateError, cure_of_ownership, reason
 from template_update.rendering import ANSWERS_FILE
 
 _SOURCE = re.compile(r"^_src_path:.*\n(?:[ \t].*\n)*", re.MULTILINE)
-"""The entry of the answers file that contains the template's URL or path. YAML may fold a long one."""
+"""The entry in the answers file that contains the template's URL or path. It may span several lines."""
 _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 
 
@@ -25,7 +25,7 @@ class Answers:
         """Parse the text of an answers file.
 
         Raises:
-            UpdateError: it is invalid.
+            UpdateError: *text* is invalid.
         """
         try:
             found = yaml.safe_load(text)
@@ -75,7 +75,7 @@ class Template:
         address = _address(answers.source)
         if "://" not in address and not re.match(r"[\w.-]+@", address) and not Path(address).is_absolute():
             raise UpdateError(
-                f"The template's address is {address}, which is neither a URL nor an absolute path."
+                f"The template's location is {address}, which is neither a URL nor an absolute path."
                 f" Write its URL or absolute path into {ANSWERS_FILE} as _src_path, and commit."
             )
         done = Git(folder).run("clone", "--quiet", "--no-checkout", "--", address, self._clone)
@@ -132,7 +132,7 @@ class Template:
         }
 
     def copied_once(self, version: str) -> list[str]:
-        """The paths that belong to the project after the first copy: updates never add or change them."""
+        """The paths that belong to the project after the first copy. Updates never change or restore them."""
         return [str(path).lstrip("/") for path in self._configuration(version).get("_skip_if_exists", [])]
 
     def render(self, *wanted: tuple[str, dict[str, Any]]) -> list[Path]:

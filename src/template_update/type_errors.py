@@ -12,7 +12,7 @@ from template_update.project import ProjectTools
 from template_update.repository import Repository
 
 _CHECKED = ("app/", "migrations/")
-"""The folders that a generated project checks. Its tests are not fully typed."""
+"""The folders that pyright checks in a generated project. The tests are not fully typed."""
 
 
 class TypeProblem(NamedTuple):

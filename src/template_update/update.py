@@ -84,7 +84,7 @@ class Update:
         self._files_of_result: set[str] | None = None
 
     def fetch(self) -> None:
-        """Fetch the template and find the project's version of it.
+        """Fetch the template, and find the version that the project uses.
 
         Raises:
             UpdateError: the template or the version does not exist.
@@ -94,7 +94,7 @@ class Update:
         self.old = self.new = self._template.find(self.old)
 
     def features(self) -> Features:
-        """The features of the project's version of the template.
+        """The features of the template version that the project uses.
 
         Raises:
             UpdateError: this version has no features.
@@ -126,7 +126,7 @@ class Update:
         """Choose the answers in *changes*, each in the form NAME=VALUE, and keep the version.
 
         Raises:
-            UpdateError: the question or the answer does not exist.
+            UpdateError: a question does not exist, or its answer cannot be changed to this value.
         """
         questions = self._template.questions(self.old)
         answers: dict[str, Any] = {}
@@ -134,7 +134,7 @@ class Update:
             name, equals, value = change.partition("=")
             if not equals or name not in questions:
                 raise UpdateError(
-                    f"{change}: is not an answer. Write NAME=VALUE. The names are {', '.join(questions)}."
+                    f"{change} is not an answer. Write NAME=VALUE. The names are {', '.join(questions)}."
                 )
             if name == EXAMPLE:
                 raise UpdateError(
@@ -153,8 +153,8 @@ class Update:
         return news_between(self._template.text(self.new, "CHANGELOG.md"), self.old, self.new)
 
     def render(self) -> None:
-        """Render the project anew, in the old version and in the new one, and look for changes that the last
-        update lost.
+        """Render the project from the old and the new version of the template, and look for changes that the
+        last update lost.
 
         Raises:
             UpdateError: Copier rejects an answer or fails to render a version.
@@ -211,7 +211,7 @@ class Update:
         return sorted({*known, *current}), brought
 
     def merge(self, keep: Iterable[str] = ()) -> None:
-        """Merge the difference between the two renders, only in git's object database.
+        """Merge the difference between the two renders. Only git's object database changes.
 
         The paths in *keep* stay as they are.
         """
@@ -221,7 +221,8 @@ class Update:
         self.result = self.merger.merge(old, new, self._onto, yours=sorted({*yours, *keep}), brought=brought)
         shown = [path for path in yours if path not in brought and path not in keep]
         difference = self.merger.difference(old, new, shown)
-        # A README links to the template's documentation. Replace the path of the clone, which is temporary.
+        # The README links to the template's documentation. Replace the path of the temporary clone in these
+        # links.
         self.seeds_difference = difference.replace(str(self._folder / "template"), self._answers.source)
 
     def patch(self) -> str:
@@ -324,7 +325,7 @@ class Update:
         return sorted(self.repository.inside(path) for path in paths if path.endswith(".py"))
 
     def tests_of(self, path: str) -> list[str]:
-        """The pytest arguments for the tests that show whether a file of the result works."""
+        """The pytest arguments for the tests that show whether a file in the result works."""
         prefix, tree = self.repository.prefix, self.result.result
         if self._files_of_result is None:
             self._files_of_result = set(self.merger.files(tree, prefix))
@@ -364,7 +365,7 @@ class Update:
 
 
 def _migrations_of(render: Path) -> set[str]:
-    """The migration folders of features."""
+    """The features' migration folders."""
     return {path.parent.relative_to(render).as_posix() for path in render.glob("app/*/migrations/*.py")}
 
 

@@ -34,12 +34,12 @@ def broken_uses(files: PythonFiles, path: str, module: ast.Module) -> Iterator[t
         place, other = _new_place(files, source, name)
         if not place:
             is_gone = whole != source or not _has(files.result, source)
-            problem = f"there is no {whole}" if is_gone else f"{source} has no {name}"
-            yield line, f"{problem} any more. Replace it, or keep your own copy of it."
+            problem = f"{whole} no longer exists" if is_gone else f"{source} no longer contains {name}"
+            yield line, f"{problem}. Replace it, or keep your own copy of it."
         elif place == source:
-            yield line, f"the template renamed {name} of {source} to {other}. Use the new name."
+            yield line, f"the template renamed {name} in {source} to {other}. Use the new name."
         else:
-            yield line, f"the template moved {name} of {source} to {place}.{other}. Import it from there."
+            yield line, f"the template moved {name} from {source} to {place}.{other}. Import it from there."
 
 
 def _uses(files: PythonFiles, path: str, module: ast.Module) -> Iterator[tuple[int, str, str]]:
@@ -82,7 +82,7 @@ def _split(dotted: str, read: Read) -> tuple[str, str]:
 
 
 def _new_place(files: PythonFiles, source: str, name: str) -> tuple[str, str]:
-    """The module and the name that replace *name* from the module *source*. Both are empty if it is gone."""
+    """The module and the name that replace *name* from the module *source*. Empty strings if nothing does."""
     gone = {
         each: statement
         for path in files_of(source)
@@ -103,7 +103,7 @@ def _new_place(files: PythonFiles, source: str, name: str) -> tuple[str, str]:
 
 
 def _defined_only(read: Read, other: Read, path: str) -> Iterator[tuple[str, ast.stmt]]:
-    """The names that *path* defines in one version and not in the other, with their definitions."""
+    """The names defined in *path* in one version but not in the other, with their definitions."""
     there, known = (definitions(parsed(each(path))) for each in (read, other))
     yield from ((name, statements[-1]) for name, statements in there.items() if name not in known)
 

@@ -20,7 +20,7 @@ def check_what_merged(update: Update, tools: ProjectTools, report: Report, optio
     merged = [path for path in map(update.repository.inside, update.result.changed) if path not in conflicts]
     if not any(path.startswith(_TESTED) for path in merged):
         return
-    report.say("\nWhat merged is checked in a copy that has your side of each conflict:")
+    report.say("\nChecking the merged changes in a copy that has your side of each conflict:")
     with copy_of(update.merger, update.repository, update.result.result) as copy:
         in_copy = tools.in_copy(copy)
         in_copy.install_dependencies()

@@ -1,6 +1,6 @@
 """Logs a fault in background work once when it starts and once when it ends, no matter how often it repeats.
 
-Template-owned. Each failed request logs one line (`app/web/problems.py`).
+Template-owned. Failed requests do not use this: each logs one line (`app/web/problems.py`).
 """
 
 import logging
@@ -11,7 +11,7 @@ from app.web.database_errors import is_unavailable, log_missing_migration, names
 
 @dataclass
 class Fault:
-    """The faults of one piece of work, which is retried after each failure."""
+    """Tracks the faults in one piece of work, which is retried after each failure."""
 
     logger: logging.Logger
     work: str

@@ -80,7 +80,7 @@ class KeyRing:
         """The original text.
 
         Raises:
-            CannotDecrypt: see the class.
+            CannotDecrypt: no key decrypts *sealed*.
         """
         for cipher in self._ciphers:
             with suppress(InvalidToken):

@@ -1,7 +1,8 @@
 """The log format: JSON for machines (LOG_FORMAT=json, the default in production) or text for people.
 
-Each record is one line, in UTC, with the id of its request. A client cannot forge a line, and secrets that
-`app/redaction.py` recognizes are removed. Use the standard `logging`, with `extra={...}` for your own fields.
+Each record is one line, with the time in UTC and the id of its request. In the text format, any traceback
+follows. A client cannot forge a line, and secrets that `app/redaction.py` recognizes are removed. Use the
+standard `logging` module, with `extra={...}` for your own fields.
 """
 
 import logging
@@ -99,7 +100,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _plain(text: str) -> str:
-    """*text* with characters that move the cursor or start a new line escaped (CWE-117)."""
+    """Escape characters in *text* that move the cursor or start a new line (CWE-117)."""
     if text.isprintable():
         return text
     return "".join(

@@ -1,4 +1,4 @@
-"""Builds the application: `create_app()` and the discovery of features. Template-owned.
+"""Builds the application: `create_app()` and feature discovery. Template-owned.
 
 A feature is a package under `app/` whose `__init__.py` defines `install(app: App) -> None`. The template's
 features (mail, users, ...) and yours are found the same way: add a folder to add a feature, delete it to
@@ -78,7 +78,7 @@ def in_order(required: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Sort the features alphabetically, but with each one after those that it requires.
 
     Raises:
-        FeatureError: see `load_features`.
+        FeatureError: a required feature is missing, or features require each other.
     """
     for name, needs in required.items():
         for missing in sorted(set(needs) - set(required)):

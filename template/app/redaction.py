@@ -20,11 +20,11 @@ _PASSWORDS = r"(?:password|passwd|passphrase|secret|secret_key|api_key|access_to
 # Each pattern must run in linear time: clients send some of this text, and backtracking could stall the
 # process.
 _PATTERNS = [
-    # Every JWT header starts with {" which is eyJ in base64url.
+    # Every JWT header starts with {", which is eyJ in base64url.
     (re.compile(r"eyJ[\w-]{1,500}\.[\w-]+\.[\w-]*"), REDACTED),
-    # The tokens in e-mailed links: app/users/mail_tokens.py.
+    # The tokens in e-mailed links (app/users/mail_tokens.py).
     (re.compile(r"mt_[\w-]{70,}"), REDACTED),
-    # id.secret, the session tokens from app/users/sessions.py.
+    # Session tokens, in the form id.secret (app/users/sessions.py).
     (re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\.[\w-]{40,}=*"), REDACTED),
     # 'cookie': 'a=b', and (b'cookie', b'a=b') in ASGI.
     (re.compile(rf"""({_HEADERS}\\*["']\s*[:=,]\s*){_QUOTED}""", re.IGNORECASE), rf"\1{REDACTED}"),

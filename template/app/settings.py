@@ -79,7 +79,7 @@ exception: its largest private network is 10.0.0.0/8."""
 
 
 class Settings(BaseSettings):
-    """All settings of the application. In development, only SECRET_KEY is required."""
+    """All application settings. In development, only SECRET_KEY is required."""
 
     model_config = SettingsConfigDict(
         env_file_encoding="utf-8-sig",
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
         bool, Field(description="Show the text of unexpected errors in responses. Not allowed in production.")
     ] = False
     app_name: Annotated[
-        types.OneLine, Field(description="The application name shown in e-mails and pages.")
+        types.OneLine, Field(description="The application name shown in e-mails and on pages.")
     ] = "HawkAPI app"
     brand_color: Annotated[
         types.BrandColor,
@@ -105,11 +105,11 @@ class Settings(BaseSettings):
     ] = "#0969da"
     logo_url: Annotated[
         types.LogoUrl,
-        Field(description="The logo on pages: a path in this application. Empty: only the name is shown."),
+        Field(description="The logo on pages: a path in this application. If empty, only the name is shown."),
     ] = ""
     support_email: Annotated[
         types.EmailOrEmpty,
-        Field(description="The support address, shown in e-mails. Empty: none is shown."),
+        Field(description="The support address shown in e-mails. If empty, none is shown."),
     ] = ""
     secret_key: Annotated[
         types.SecretKey,
@@ -142,7 +142,7 @@ class Settings(BaseSettings):
     ] = Field(default_factory=lambda data: _own_link(data, "password-reset"))
 
     email_change_url: Annotated[
-        Link, Field(description="The link in e-mails that confirm a new address. Must contain {token}.")
+        Link, Field(description="The link that confirms a new e-mail address. Must contain {token}.")
     ] = Field(default_factory=lambda data: _own_link(data, "email-change"))
 
     database_url: Annotated[
@@ -154,8 +154,8 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=1000,
-            description="Connections per process (SQLite: at most 3 to write and 3 to read). Keep the total"
-            " below the server's limit.",
+            description="Connections per process (SQLite: at most 3 for writing and 3 for reading). Keep the"
+            " total below the server's limit.",
         ),
     ] = 32
     database_timeout: Annotated[
@@ -163,21 +163,21 @@ class Settings(BaseSettings):
         Field(
             gt=0,
             le=86_400,
-            description="Seconds to wait for a connection, an SQLite lock, or a PostgreSQL statement. After"
+            description="Seconds to wait for a connection, a SQLite lock, or a PostgreSQL statement. After"
             " that, the response is a 503.",
         ),
     ] = 10.0
     database_fast_paths: Annotated[
         bool,
         Field(
-            description="Use SQLAlchemy's private API for speed. Turn it off if an SQLAlchemy update breaks"
-            " it."
+            description="Use private APIs of SQLAlchemy and aiosqlite for speed. Turn this off if an update"
+            " breaks one of them."
         ),
     ] = True
     redis_url: Annotated[
         types.RedisUrl,
         Field(
-            description="The Redis server that processes use to share rate limits. Unset: each process"
+            description="The Redis server that processes use to share rate limits. If unset, each process"
             " counts separately."
         ),
     ] = None
@@ -245,14 +245,16 @@ class Settings(BaseSettings):
     smtp_security: Annotated[
         Literal["none", "starttls", "tls"], Field(description="How the SMTP connection is encrypted.")
     ] = "none"
-    smtp_timeout: Annotated[float, Field(gt=0, le=300, description="Seconds for each SMTP step.")] = 10.0
+    smtp_timeout: Annotated[
+        float, Field(gt=0, le=300, description="The timeout for each SMTP step, in seconds.")
+    ] = 10.0
     aws_region: Annotated[
         str,
-        Field(pattern=r"^[a-z0-9-]*$", description="The region of Amazon SES, such as eu-central-1."),
+        Field(pattern=r"^[a-z0-9-]*$", description="The Amazon SES region, such as eu-central-1."),
     ] = ""
     aws_access_key_id: Annotated[
         str,
-        Field(description="The AWS access key. Empty: boto3 finds one, such as the machine's role."),
+        Field(description="The AWS access key. If empty, boto3 uses ~/.aws or the machine's role."),
     ] = ""
     aws_secret_access_key: Annotated[types.ApiKey, Field(description="The secret for AWS_ACCESS_KEY_ID.")] = (
         SecretStr("")
@@ -300,7 +302,10 @@ class Settings(BaseSettings):
     ] = 12
     password_breach_url: Annotated[
         types.WebUrlOrEmpty,
-        Field(description="The breached-password service, such as Have I Been Pwned. Empty: no check."),
+        Field(
+            description="The breached-password service, such as Have I Been Pwned. If empty, no password is"
+            " checked."
+        ),
     ] = ""
     password_breach_timeout: Annotated[
         float,
@@ -404,12 +409,18 @@ class Settings(BaseSettings):
     ] = 365
     hash_threads: Annotated[
         int,
-        Field(ge=1, le=256, description="Passwords hashed concurrently. Each uses 64 MiB and up to 4 cores."),
+        Field(
+            ge=1,
+            le=256,
+            description="How many passwords are hashed concurrently. Each uses 64 MiB and up to 4 cores.",
+        ),
     ] = Field(default_factory=_hash_threads)
     hash_queue: Annotated[
         int,
         Field(
-            ge=0, le=10_000, description="Passwords that may wait to be hashed. Further requests get a 503."
+            ge=0,
+            le=10_000,
+            description="How many passwords may wait to be hashed. Further requests get a 503.",
         ),
     ] = 32
 
@@ -494,8 +505,8 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=65_504,
-            description="The port for Prometheus metrics. Each process uses the next free port. Unset: no"
-            " metrics.",
+            description="The port for Prometheus metrics. Each process uses the next free port. If unset,"
+            " there are no metrics.",
         ),
     ] = None
     metrics_host: Annotated[
@@ -503,14 +514,18 @@ class Settings(BaseSettings):
     ] = "127.0.0.1"
     otlp_endpoint: Annotated[
         types.WebUrlOrEmpty,
-        Field(description="The OpenTelemetry collector that traces are sent to. Empty: no traces."),
+        Field(description="The OpenTelemetry collector that receives traces. If empty, none are sent."),
     ] = ""
     sentry_dsn: Annotated[
-        types.SentryDsn, Field(description="The Sentry DSN to report errors to. Unset: no reports.")
+        types.SentryDsn, Field(description="The Sentry DSN to report errors to. If unset, none are reported.")
     ] = None
     slow_query_ms: Annotated[
         int | None,
-        Field(ge=0, description="Log SQL statements that take at least this many milliseconds. Unset: none."),
+        Field(
+            ge=0,
+            description="Log SQL statements that take at least this many milliseconds. If unset, none are"
+            " logged.",
+        ),
     ] = None
     docs_enabled: Annotated[
         bool, Field(description="Serve /docs and /openapi.json. Default: off in production, otherwise on.")
@@ -532,7 +547,8 @@ def load_settings(env_file: Path | None = DEFAULT_ENV_FILE) -> Settings:
     """Read and check all settings.
 
     Raises:
-        SettingsError: the message lists every problem, one per line, and never contains a secret.
+        SettingsError: a setting is missing or invalid. The message lists every problem, one per line, and
+            never contains a secret.
     """
     return report.read(Settings, env_file)
 

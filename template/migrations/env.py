@@ -1,7 +1,7 @@
 """Tell Alembic where the database and the models are, and where new revisions go.
 
-Each feature of the template has its own branch, which is labeled with the name of the feature's folder and
-keeps its revisions there (`app/users/migrations`, ...). Your branch is `app`, in `migrations/versions`: a
+Each template feature has its own branch. The branch is labeled with the name of the feature's folder, and its
+revisions are in that folder (`app/users/migrations`, ...). Your branch is `app`, in `migrations/versions`: a
 plain `alembic revision --autogenerate -m "..."` continues it. There are several heads, so run `alembic
 upgrade heads`.
 
@@ -76,7 +76,7 @@ def render_item(kind: str, item: Any, context: Any) -> str | bool:
 
 
 NOT_IN_MODELS = {"ix_users_email_trigrams"}
-"""Indexes that a database has or lacks depending on its extensions. `app db check` and new revisions ignore
+"""Indexes that exist only in databases with certain extensions. `app db check` and new revisions ignore
 them."""
 
 
@@ -86,8 +86,8 @@ def include_name(name: str | None, kind: str, parents: Any) -> bool:
 
 
 def without_foreign_keys(connection: Any, record: Any) -> None:
-    """Turn off foreign keys: SQLite changes a table by copying and dropping it, which deletes rows that refer
-    to it.
+    """Turn off SQLite's foreign keys: a migration changes a table by copying it and dropping the original,
+    which would delete rows that refer to it.
 
     They are off by default, but not in every build of SQLite.
     """

@@ -1,4 +1,4 @@
-"""Checks at the end of the test run whether any test logged a secret.
+"""At the end of the test run, checks whether any test logged a secret.
 
 Every record is checked as the code logged it, even at DEBUG, before `app/logs.py` redacts it. Secrets are
 recorded where the application creates or accepts them. Each pytest-xdist process checks its own tests.

@@ -39,7 +39,7 @@ PRODUCTION = {
     "SMTP_HOST": "127.0.0.1",
     "SECRET_KEY": sha256(b"the secret of the tests").hexdigest(),
 }
-"""Settings that production accepts."""
+"""Settings accepted in production."""
 
 type Run = Callable[..., Result]
 
@@ -381,7 +381,10 @@ def test_a_reset_link_is_mailed_but_not_printed(run: Run, populated: Path, mails
 
 
 def test_without_a_factor_there_is_nothing_to_reset(run: Run, populated: Path):
-    sentences = {"This application has no second factors.\n", "The account has no such second factor.\n"}
+    sentences = {
+        "This application has no second factors.\n",
+        "The account does not have this second factor.\n",
+    }
 
     assert refusal(run("users", "reset-factors", "ada@example.com")) in sentences
 

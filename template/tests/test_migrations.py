@@ -70,7 +70,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def config(project: Path, empty_database: str) -> Config:
-    """Alembic on the copy of the project and the empty database."""
+    """Alembic's configuration for the copy of the project and the empty database."""
     config = Config(toml_file=project / "pyproject.toml")
     config.attributes["database_url"] = empty_database
     return config
@@ -98,7 +98,7 @@ MERGES_BRANCHES = """
 which no longer has its own head. (Two heads of one branch may be merged.) To undo it:
 1. In every database, while the file is still there: uv run app db upgrade
 2. Delete the file. Where a revision says down_revision = "{revision}", write down_revision = "{parent}".
-3. In every database, before there is anything new: uv run alembic stamp --purge heads
+3. In every database, before you add a migration: uv run alembic stamp --purge heads
 """
 
 SEVERAL_HEADS = """

@@ -1,4 +1,4 @@
-"""Settings: their sources, the errors for invalid values, and the secrecy of secrets."""
+"""Settings: their sources, the errors for invalid values, and the masking of secrets."""
 
 from collections.abc import Callable
 from hashlib import sha256

@@ -1,4 +1,4 @@
-"""Types of the names of multipart 2 that this project uses; the package ships none that are complete."""
+"""Types for the parts of multipart 2 that this project uses. The package's own types are incomplete."""
 
 from collections.abc import Iterator
 from typing import IO, Self

@@ -132,7 +132,7 @@ def test_a_passkey_is_a_second_factor(visit_with_phone, verified: str):
     eve.open("/login")
     eve.fill(email=verified, password=PASSWORD)
     eve.press("Log in")
-    eve.sees("Your account also asks for a second factor.")
+    eve.sees("Your account also requires a second factor.")
     eve.press("Use a passkey")
 
     eve.sees("You are logged in.")

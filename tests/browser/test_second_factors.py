@@ -85,7 +85,7 @@ def give_password(visitor: Visitor, email: str) -> None:
     visitor.open("/login")
     visitor.fill(email=email, password=PASSWORD)
     visitor.press("Log in")
-    visitor.sees("Your account also asks for a second factor.")
+    visitor.sees("Your account also requires a second factor.")
 
 
 def test_an_app_is_set_up_asked_for_and_removed(visit: Visit, verified: str, code_of: CodeOf):

@@ -286,7 +286,7 @@ def test_other_databases_are_refused(db: Db, database: Path, copy: Path, stateme
 def test_other_files_are_refused(db: Db, database: Path, copy: Path, content: bytes):
     copy.write_bytes(content)
 
-    assert "is not a database of this application" in refusal(db("restore", copy, "--yes"))
+    assert "is not one of this application's databases" in refusal(db("restore", copy, "--yes"))
     assert numbers(database) == [1]
 
 

@@ -977,7 +977,7 @@ def test_one_process_or_redis_is_accepted_in_production(
 def test_several_processes_without_redis_cause_a_warning_elsewhere(run: Run):
     sentence = refusal(run("serve", "--workers", "2", "--port", str(free_port())))
 
-    assert "Without REDIS_URL 2 processes count separately" in sentence
+    assert "Without REDIS_URL, 2 processes count separately" in sentence
     assert "There is no database yet" in sentence
 
 
@@ -1176,7 +1176,7 @@ def test_a_worker_waits_for_a_missing_file_without_creating_it(run: Run, databas
         worker.send_signal(signal.SIGTERM)
         rest, _ = worker.communicate(timeout=30)
 
-    assert f"There is no database yet, {database} is missing: run `uv run app db upgrade`." in said
+    assert f"There is no database yet ({database} is missing): run `uv run app db upgrade`." in said
     assert not existed
     assert (worker.returncode, rest) == (0, "")
 

@@ -75,7 +75,7 @@ def test_a_mode_in_the_environment_counts(monkeypatch: pytest.MonkeyPatch):
     """asyncpg uses PGSSLMODE if the URL has no ssl parameter. Heroku's URL has none and cannot be edited."""
     url = "postgres://u:hunter2@db.example.com/app"
     assert refusal(database_url=url).endswith(
-        "If your host sets DATABASE_URL, set PGSSLMODE=require in the environment."
+        "If your hosting provider sets DATABASE_URL, set PGSSLMODE=require in the environment."
     )
 
     monkeypatch.setenv("PGSSLMODE", "require")

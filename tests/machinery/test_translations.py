@@ -250,7 +250,7 @@ def test_an_invalid_language_is_refused_with_a_reason(copies):
     refused = run(copies, "update", "klingonese")
 
     assert refused.returncode == 1
-    assert "is not the code of a language" in refused.stderr
+    assert "is not a language code" in refused.stderr
     assert {path.name for path in copies.glob("*/locales/*")} == {"de.po"}
 
 

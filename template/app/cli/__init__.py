@@ -57,7 +57,7 @@ cli.command()(friendly_errors(openapi))
 cli.command()(friendly_errors(routes))
 cli.command()(friendly_errors(shell))
 for command in (template.template_update, template.features, template.add, template.remove):
-    # Unknown options may come from a newer version of the update tool.
+    # Options unknown here may be known to a newer version of the update tool.
     cli.command(
         cls=template.CommandOfTheTool,
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},

@@ -1,7 +1,7 @@
 """What `app users show` prints about an account. Template-owned.
 
 It shows no secrets, only what a superuser can see. A field that you add to `AccountDetails` appears in
-`--json`. To show it in the plain output too, add a line to `lines`.
+the output of `--json`. To show it in the plain output too, add a line to `lines`.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Shared by all commands: readable errors, settings, and the application without a server."""
+"""Code shared by all commands: readable errors, database checks, and the application without a server."""
 
 import functools
 import re
@@ -148,7 +148,7 @@ def missing_file(settings: "Settings") -> str:
     file = sqlite_file(settings)
     if file is None or file.exists():
         return ""
-    return f"There is no database yet, {file} is missing: run `uv run app db upgrade`."
+    return f"There is no database yet ({file} is missing): run `uv run app db upgrade`."
 
 
 def require_database(settings: "Settings") -> None:

@@ -105,7 +105,7 @@ async def copy_all(settings: Settings, target: Settings, tell: Tell) -> dict[str
     """Copy all rows to the database of *target*, which must be migrated. Returns each table's tally.
 
     Raises:
-        CopyFailed: the copy failed, and the new database is unchanged.
+        CopyFailed: rows could not be copied, or differ in the copy. The new database is unchanged.
     """
     engine = create_async_engine(target.database_url.get_secret_value())
     try:
@@ -206,7 +206,7 @@ async def _tally(connection: AsyncConnection, stored: TableClause) -> Tally:
 
 @asynccontextmanager
 async def _without_foreign_keys(connection: AsyncConnection) -> AsyncGenerator[None]:
-    """Suspend foreign keys, because rows are copied in any order and may refer to rows of the same table."""
+    """Suspend foreign keys, because rows are copied in any order and may refer to rows in the same table."""
     if connection.dialect.name == "sqlite":
         # SQLite enforces foreign keys only when enforcement is turned on.
         yield

@@ -31,7 +31,7 @@ cli = typer.Typer(no_args_is_help=True, help="Migrate, inspect, back up and copy
 
 
 def alembic_config(settings: "Settings") -> "Config":
-    """Alembic's configuration from pyproject.toml, for the database of *settings*."""
+    """Alembic's configuration from pyproject.toml, for the database in *settings*."""
     from alembic.config import Config
 
     config = Config(toml_file=PROJECT / "pyproject.toml", stdout=sys.stdout)
@@ -48,7 +48,7 @@ def upgrade_to_heads(settings: "Settings") -> None:
 
 
 def create_database(settings: "Settings") -> None:
-    """Create the directory of the SQLite file, or the database on the PostgreSQL server, if it is missing."""
+    """Create the SQLite file, or the database on the PostgreSQL server, if it is missing."""
     from sqlalchemy import make_url
 
     url = make_url(settings.database_url.get_secret_value())
@@ -104,8 +104,9 @@ def revision_files(settings: "Settings") -> "ScriptDirectory":
 async def what_is_missing(settings: "Settings", revisions: "ScriptDirectory") -> str:
     """Why the database cannot be used yet, and the command to run. Empty if the database is migrated.
 
-    A database is usable even if no file defines its revision. In that case, a newer version has migrated it,
-    and instances of this version may still be running, restart, or replace the newer version if that fails.
+    A database is usable even if no file defines its revision. In that case, a newer version has migrated it.
+    Instances of this version may still be running, may restart, or may replace the newer version if that
+    fails.
     """
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError
@@ -212,7 +213,7 @@ def check() -> None:
 @cli.command()
 @friendly_errors
 def current() -> None:
-    """Show the current revisions of the database."""
+    """Show the database's current revisions."""
     from alembic import command
 
     command.current(_config(), verbose=False)

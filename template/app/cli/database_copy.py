@@ -74,7 +74,7 @@ def copy_to(
 
 
 def _settings_for(url: str) -> "Settings":
-    """The settings with *url* as DATABASE_URL, which is checked like any other."""
+    """The settings with *url* as DATABASE_URL, which is checked like any other value."""
     from app.settings import SettingsError, load_settings
 
     with _environment("DATABASE_URL", url):

@@ -39,7 +39,7 @@ _CLIENTS = (
     ),
     ("203.0.113.99", "okhttp/4.12.0"),
 )
-"""IP addresses reserved for documentation (RFC 5737, RFC 3849), and User-Agent headers of browsers."""
+"""IP addresses reserved for documentation (RFC 5737, RFC 3849), each with a User-Agent header."""
 
 
 @friendly_errors
@@ -55,7 +55,7 @@ def add_sample_data(settings: "Settings") -> None:
     """Add the sample data unless it already exists, and print how to log in. See `seed`."""
     if settings.environment != "development":
         fail(
-            f"Sample data is for development, and ENVIRONMENT is {settings.environment}. Everyone knows the"
+            f"Sample data is for development, but ENVIRONMENT is {settings.environment}. Everyone knows the"
             " password of these accounts, and one of them is a superuser."
         )
     added = asyncio.run(_add_unless_there())

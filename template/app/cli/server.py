@@ -37,7 +37,7 @@ def dev(
     port: Port = 8000,
     seed: Annotated[bool, typer.Option("--seed", help="Add sample data, as `app db seed` does.")] = False,
 ) -> None:
-    """Run in development: create .env and the database, migrate, serve with reload, send e-mail
+    """Run in development: create .env and the database, migrate, serve with reload, and send e-mail
     in-process."""
     from app.cli.debugger import use_terminal
     from app.mail.mailbox import mailbox_url
@@ -49,7 +49,7 @@ def dev(
     settings = load_settings()
     features.require(settings)
     if settings.environment == "production":
-        fail("`app dev` is for development, and ENVIRONMENT is production. Use `uv run app serve`.")
+        fail("`app dev` is for development, but ENVIRONMENT is production. Use `uv run app serve`.")
     settings = _with_links_to_this_server(settings, host, port)
     keep_private(settings)
     upgrade_to_heads(settings)
@@ -126,7 +126,7 @@ async def _work() -> None:
     keep_private(settings)
     logs.configure(settings)
     await wait_for_database(settings)
-    # Handle SIGTERM only from here on. Until this point, `early_stop.py` exits immediately: an SQLite
+    # Handle SIGTERM only from here on. Until this point, `early_stop.py` exits immediately: a SQLite
     # connection that is cancelled while it opens leaves a thread behind, which would keep the process alive.
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -176,7 +176,7 @@ def _refuse_a_taken_port(host: str, port: int) -> None:
 
 
 def _say_that_each_counts_alone(workers: int, environment: str) -> None:
-    what = f"Without REDIS_URL {workers} processes count separately: limits allow {workers} times as much"
+    what = f"Without REDIS_URL, {workers} processes count separately: limits allow {workers} times as much"
     if environment == "production":
         fail(f"{what}. Set REDIS_URL, or serve with --workers 1.")
     typer.secho(f"{what}; production rejects this.", fg=typer.colors.YELLOW, err=True)

@@ -1,6 +1,6 @@
 """`app db backup` and `app db restore`: copies of a SQLite database. Template-owned.
 
-PostgreSQL has its own tools. For PostgreSQL, both commands print how to run them.
+For PostgreSQL, both commands print how to run PostgreSQL's own tools instead.
 """
 
 import os
@@ -136,13 +136,13 @@ def _require_ours(source: Path, known: set[str]) -> None:
         with closing(_opened(source)) as connection:
             applied = {each for (each,) in connection.execute("SELECT version_num FROM alembic_version")}
     except sqlite3.Error as error:
-        fail(f"{source} is not a database of this application, or is damaged: {error}.")
+        fail(f"{source} is not one of this application's databases, or is damaged: {error}.")
     if not applied:
-        fail(f"{source} is not a database of this application: it has no migrations.")
+        fail(f"{source} is not one of this application's databases: it has no migrations.")
     if unknown := sorted(applied - known):
         fail(
-            f"{source} has migrations that no file of this application has ({', '.join(unknown)}). It belongs"
-            " to a newer version or to another application."
+            f"{source} has migrations that this application's files do not define ({', '.join(unknown)}). It"
+            " belongs to a newer version or to another application."
         )
 
 

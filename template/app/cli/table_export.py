@@ -38,7 +38,7 @@ def export(
         str, typer.Option(metavar="FILE", help="A file that does not exist yet, or - for standard output.")
     ],
 ) -> None:
-    """Write all rows of tables to a file, as JSON Lines.
+    """Write all rows of the given tables to a file, as JSON Lines.
 
     The rows are written as the database stores them and can contain secrets. Only you can read the file. Keep
     it out of git.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from app.scheduler import ScheduledTask
     from app.scheduler.models import TaskState
 
-cli = typer.Typer(help="List the scheduled tasks, and run one.")
+cli = typer.Typer(help="List the scheduled tasks, or run one.")
 
 
 @cli.callback(invoke_without_command=True)

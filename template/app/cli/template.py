@@ -88,7 +88,7 @@ def template_update(
 
     The git tree must be clean. Exit code 1 means that something needs your attention; see the output.
 
-    More options, which the template's update tool reads:
+    More options, which the template's update tool accepts:
     --check only reports what is new and whether the update would conflict (exit code 2);
     --dry-run reports what the update would do, returns its exit code, and changes nothing;
     --show PATH prints what would change in one file of the project, and changes nothing;
@@ -110,7 +110,7 @@ def template_update(
 def features(context: typer.Context) -> None:
     """List the template's features: which are installed, which could be added, and what they need.
 
-    The template's update tool also reads --json, which prints the list as JSON.
+    The template's update tool also accepts --json, which prints the list as JSON.
     """
     _run("template-features", "list", *context.args)
 
@@ -121,7 +121,7 @@ def add(context: typer.Context, names: Names, diff: Diff = "") -> None:
     The template version stays the same. The git tree must be clean. Exit code 1 means that something needs
     your attention; see the output.
 
-    More options, which the template's update tool reads:
+    More options, which the template's update tool accepts:
     --dry-run reports what would happen, and changes nothing;
     --json prints data to standard output, and messages to standard error;
     --yes migrates the database without asking;
@@ -136,7 +136,7 @@ def remove(context: typer.Context, names: Names, export: Export = "", diff: Diff
     The template version stays the same. The git tree must be clean. Exit code 1 means that something needs
     your attention; see the output.
 
-    More options, which the template's update tool reads:
+    More options, which the template's update tool accepts:
     --drop-data creates a migration that drops the feature's tables (so does --export);
     --dry-run reports what would happen, and changes nothing;
     --json prints data to standard output, and messages to standard error;
@@ -153,7 +153,8 @@ def _file_option(name: str, file: str) -> list[str]:
 
 
 def _run(*command: str, version: str = "") -> NoReturn:
-    """Run a command of the update tool, at *version* or the newest version, and exit with its exit code."""
+    """Run one of the update tool's commands, at *version* or the newest version, and exit with its exit
+    code."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None or shutil.which("git") is None:
         fail("An update needs git and uv. If uv is missing: `pip install uv`.")

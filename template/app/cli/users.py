@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 cli = typer.Typer(no_args_is_help=True, help="Create, list and change accounts.")
 
-Email = Annotated[str, typer.Argument(help="The e-mail address of the account.")]
+Email = Annotated[str, typer.Argument(help="The account's e-mail address.")]
 _NO_SUCH_ADDRESS = "No account has the address {}. `uv run app users list` shows all."
 _NO_SUCH_ID = "No account has the ID {}. `uv run app users list` shows all."
 
@@ -139,7 +139,7 @@ def list_accounts(
 def show(
     account: Annotated[
         str,
-        typer.Argument(metavar="EMAIL_OR_ID", help="The e-mail address or the ID of the account."),
+        typer.Argument(metavar="EMAIL_OR_ID", help="The account's e-mail address or ID."),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the account as JSON.")] = False,
 ) -> None:
@@ -277,7 +277,7 @@ def reset_factors(email: Email) -> None:
 @cli.command()
 @friendly_errors
 def sessions(email: Email) -> None:
-    """List the sessions of an account."""
+    """List an account's sessions."""
     from app.users.user_agents import browser_of
 
     async def run(users: "UserManager", db: "AsyncSession", user: "User") -> "list[UserSession]":
@@ -294,7 +294,7 @@ def sessions(email: Email) -> None:
 @cli.command("end-sessions")
 @friendly_errors
 def end_sessions(
-    email: Annotated[str, typer.Argument(help="The e-mail address of the account.")] = "",
+    email: Annotated[str, typer.Argument(help="The account's e-mail address.")] = "",
     everybody: Annotated[bool, typer.Option("--everybody", help="Log out every account.")] = False,
 ) -> None:
     """Log out one account or all accounts immediately."""

@@ -36,7 +36,7 @@ PARENT_CHECK = 0.2
 
 
 def load(target: str) -> Application:
-    """Load the application in one of Granian's processes. `server.py` passes *target*, which is not needed
+    """Load the application in one of Granian's processes. Granian passes *target*, which is not needed
     here."""
     from app.asgi import app
 

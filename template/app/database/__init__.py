@@ -56,17 +56,17 @@ driver_errors.hide_values()
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SERVICES, _ACTOR = "services", "actor"
-"""Keys of `AsyncSession.info`. Use this module's typed functions instead of the keys."""
+"""Keys in `AsyncSession.info`. Use this module's typed functions instead of the keys."""
 _SQLITE_POOL = 3
-"""Maximum number of connections for writing, and for reading. Each has its own thread, and more threads would
-only compete for the GIL."""
+"""The maximum number of connections for writing, and likewise for reading. Each connection has its own
+thread, and more threads would only compete for the GIL."""
 
 
 def connect(app: App) -> None:
     """Create the engines for DATABASE_URL. They connect on first use and close on shutdown.
 
-    An SQLite file has a second engine, which only `app.state.reading` uses. Listeners that must hear every
-    statement go on all of `app.state.db.engines`.
+    A SQLite file has a second engine, which is used only by `app.state.reading`. Add listeners that must see
+    every statement to all of `app.state.db.engines`.
     """
     settings = app.state.settings
     url = settings.database_url.get_secret_value()
@@ -87,7 +87,7 @@ def connect(app: App) -> None:
     database = init_database(app, config=config)
     engine = reader = database.get().engine
     if is_sqlite and not _is_memory(url):
-        # Writers that wait for the write lock hold all their connections, and reads must not wait for them.
+        # Writers waiting for the write lock can hold every connection, and reads must not wait for them.
         reader = database.add("reading", config).engine
     # The config is no longer needed, and its repr would show the password.
     config.url = make_url(url).render_as_string(hide_password=True)

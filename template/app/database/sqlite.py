@@ -17,8 +17,8 @@ from app.web.database_errors import is_damaged
 
 
 def never_created(url: str) -> str:
-    """*url* for connections that do not create the file. If the file has been moved away, its write-ahead
-    log is still there, and an empty file next to that log would be a damaged database
+    """*url*, changed so that connections do not create the file. If the file has been moved away, its
+    write-ahead log may still be there, and an empty file next to that log would be a damaged database
     (sqlite.org/howtocorrupt.html, section 4.4)."""
     parsed = make_url(url)
     query = {"mode": "rw", "uri": "true"}
@@ -75,8 +75,8 @@ def configure(engine: Engine, *, timeout: float, fast_paths: bool, beside: Engin
         # The file may have been replaced, repaired or made writable: reopen it.
         if is_damaged(context.original_exception):
             context.is_disconnect = True
-            # All connections in a process share the index of the write-ahead log. While a connection is open
-            # that opened the index read-only, no connection can write.
+            # All connections in a process share the index of the write-ahead log. If one of them opened
+            # the index read-only, no connection can write until that one is closed.
             if beside is not engine:
                 beside.dispose()
 

@@ -1,8 +1,9 @@
 """Request a code by e-mail, and log in with it. This module knows nothing about HTTP.
 
 A request has an id and a key, which only the client gets, and a code, which is only in the e-mail. A login
-needs all three. The code is valid for ten minutes, works once, and works only in the browser that requested
-it. Five wrong codes end the request. A code replaces the password, not the second factor (ASVS 6.3.6).
+needs all three, except that a client without cookies can start a bearer session without the key. The code is
+valid for ten minutes, works once, and works only in the browser that requested it. Five wrong codes end the
+request. A code replaces the password, not the second factor (ASVS 6.3.6).
 
 A new request does not invalidate earlier ones. Otherwise, anyone who knows an address could keep its owner
 out by requesting codes again and again. An account can have at most three open requests. A fourth invalidates
@@ -41,7 +42,7 @@ MAX_OPEN = 3
 """
 LENGTH = 8
 """Letters in a code: 34 bits. Within the `wrong_login_code` limit, a year of guessing has a one-in-a-million
-chance per account."""
+chance of success per account."""
 METHOD = "email"
 """The name of this login method in the audit log."""
 
@@ -140,7 +141,7 @@ class LoginCodes:
             raise LoginCodeRefused from None
 
     async def _end_oldest(self, db: AsyncSession, owner: User | None) -> None:
-        """Make room for one more request. If there is no *owner*, the same statement matches no rows."""
+        """Make room for one more request. If there is no *owner*, the statement matches no rows."""
         user_id = owner.id if owner is not None else ""
         newest = (
             select(LoginCode.request_hash)
@@ -157,7 +158,7 @@ class LoginCodes:
 
     async def _count_try(self, db: AsyncSession, answer: Answer) -> LoginCode:
         """The open request that *answer* is for. The attempt is committed no matter what happens next. Raises
-        `LoginCodeRefused`."""
+        `LoginCodeRefused` if there is no such request."""
         waiting = await db.scalar(
             update(LoginCode)
             .where(
@@ -180,7 +181,8 @@ class LoginCodes:
         return self._keys.has_made(bytes.fromhex(waiting.code_mac), message)
 
     async def _take(self, db: AsyncSession, waiting: LoginCode) -> User:
-        """Use up the code. Returns its account, whose row stays locked. Raises `LoginCodeRefused`."""
+        """Use up the code. Returns its account, whose row stays locked. Raises `LoginCodeRefused` if the code
+        can no longer be used."""
         user = await self._users.get_by_id(db, waiting.user_id or "")
         if user is None or not await self._users.lock(db, user):
             raise LoginCodeRefused

@@ -35,8 +35,9 @@ LOGIN_CODE = "login-code"
 """The cookie with a request's id and key: `__Host-login-code`."""
 REFUSED = {
     401: {
-        LoginCodeRefused.code: "The same for a wrong, used or expired code, an unknown request, another"
-        " browser, and an account that can no longer log in. Five wrong codes end the request."
+        LoginCodeRefused.code: "The response is the same for a wrong, used or expired code, an unknown"
+        " request, another browser, and an account that can no longer log in. Five wrong codes end the"
+        " request."
     }
 }
 

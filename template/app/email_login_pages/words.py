@@ -6,7 +6,7 @@ from app.pages.events import REFUSALS_OF_FEATURES, SENTENCES_OF_FEATURES
 SENTENCES_OF_FEATURES.update(
     {
         "login_code_request": N_("A login code was requested"),
-        "login email": N_("Logged in with a mailed code"),
+        "login email": N_("Logged in with an e-mailed code"),
     }
 )
-REFUSALS_OF_FEATURES.update({"login email": N_("A wrong mailed code was entered at login")})
+REFUSALS_OF_FEATURES.update({"login email": N_("A wrong e-mailed code was entered at login")})

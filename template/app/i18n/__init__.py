@@ -1,4 +1,4 @@
-"""Translations: one `.po` file per language in `locales/`. English is the source.
+"""Translations: one `.po` file per language in `locales/`. English is the source language.
 
 A feature that has its own `locales` folder keeps its sentences there, so they are added and removed with the
 feature. `uv run app i18n update fr` creates the files for a new language. `_("...")` marks a sentence for

@@ -37,7 +37,7 @@ _KEYWORDS = {
     "invalid": (2,),
     "FieldError": (2,),
 }
-"""Functions that mark sentences, with the positions of the sentence arguments. None: the first argument."""
+"""Functions that mark sentences, with the positions of the sentence arguments. None means the first."""
 
 
 @cli.command()
@@ -49,7 +49,7 @@ def update(
         try:
             Locale.parse(code)
         except (ValueError, UnknownLocaleError):
-            fail(f"{code!r} is not the code of a language. Use a code such as fr or pt_BR.")
+            fail(f"{code!r} is not a language code. Use a code such as fr or pt_BR.")
     codes = _codes() | set(languages or [])
     for path, catalog in _updated(codes):
         _write(path, catalog)
@@ -61,7 +61,7 @@ def update(
 
 @cli.command()
 def check() -> None:
-    """List the sentences that have no translation. Exits with 1 if there are any."""
+    """List the sentences that have no translation. Exits with status 1 if there are any."""
     missing = 0
     for path, catalog in _updated(_codes()):
         for sentence in untranslated(catalog):
@@ -86,7 +86,7 @@ def _updated(codes: Iterable[str]) -> Iterator[tuple[Path, Catalog]]:
 
 
 def _own_folder() -> Path:
-    """The folder for translations of the application, and of features that have no folder of their own."""
+    """The folder for the translations of the application and of features without a folder of their own."""
     return ROOT / "i18n" / "locales"
 
 
@@ -118,7 +118,7 @@ def extracted() -> dict[Path, Catalog]:
 
 
 def untranslated(catalog: Catalog) -> Iterator[str]:
-    """The sentences of *catalog* that have no translation."""
+    """The sentences in *catalog* that have no translation."""
     for message in catalog:
         strings = message.string if isinstance(message.string, tuple | list) else (message.string,)
         if message.id and not all(strings):
@@ -137,7 +137,7 @@ _NEEDED = ("Language", "Plural-Forms", "MIME-Version", "Content-Type", "Content-
 
 def _write(path: Path, catalog: Catalog) -> None:
     # Omit dates, versions and names, which would change with every update.
-    catalog.header_comment = "# Translate the empty sentences. `uv run app i18n update` adds new ones."
+    catalog.header_comment = "# Fill in the empty translations. `uv run app i18n update` adds new sentences."
     content = io.BytesIO()
     write_po(content, catalog, width=100, sort_output=True, no_location=True)
     lines = content.getvalue().decode().strip().splitlines()

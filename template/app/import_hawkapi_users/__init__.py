@@ -1,1 +1,1 @@
-"""Import the accounts of an application that used the hawkapi-users library. README.md explains how."""
+"""Import the accounts from an application that used the hawkapi-users library. README.md explains how."""

@@ -1,4 +1,4 @@
-"""Import the accounts of a hawkapi-users database.
+"""Import the accounts from a hawkapi-users database.
 
 The import is one transaction, even on SQLite: a failure leaves the database unchanged. Template-owned.
 """
@@ -71,7 +71,7 @@ def _require_database(settings: Settings) -> None:
     """
     url = make_url(settings.database_url.get_secret_value())
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-        fail(f"There is no database {url.database}. Set DATABASE_URL to the database of the old application.")
+        fail(f"There is no database {url.database}. Set DATABASE_URL to the old application's database.")
 
 
 @dataclass(frozen=True)
@@ -178,8 +178,7 @@ def _show(plan: _Plan) -> None:
     steps = inspection.changes()
     if plan.unknown:
         steps.append(
-            f"alembic_version forgets {', '.join(plan.unknown)}: a migration of the old application that"
-            " this project does not have."
+            f"alembic_version no longer lists {', '.join(plan.unknown)}, which came from the old application."
         )
     steps.append(f"Migrations recorded as applied: {', '.join(plan.recorded)}. Run: {', '.join(plan.run)}.")
     for each in steps:

@@ -1,4 +1,4 @@
-"""Check the users table of the hawkapi-users library, then convert it into this application's.
+"""Check the table of a hawkapi-users database, then convert it into this application's users table.
 
 Template-owned. Only `app import-hawkapi-users` uses this module.
 """
@@ -46,7 +46,7 @@ EXPECTED: dict[str, TypeEngine[Any]] = {
     "created_at": DateTime(timezone=True),
     "updated_at": DateTime(timezone=True),
 }
-"""The columns that hawkapi-users 0.1 and 0.2 create, as does `users_0001`. All of them are NOT NULL."""
+"""The columns created by hawkapi-users 0.1 and 0.2, and by `users_0001`. All of them are NOT NULL."""
 
 _TIME = "____-__-__ __:__:__"
 _INVALID_IN_SQLITE = (
@@ -68,7 +68,8 @@ _INVALID_IN_SQLITE = (
         for name in ("created_at", "updated_at")
     ),
 )
-"""Each check as a description and an SQL condition. SQLite does not enforce column types; PostgreSQL does."""
+"""Descriptions of invalid values, each with an SQL condition that finds them. SQLite does not enforce column
+types; PostgreSQL does."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Inspection:
     def changes(self) -> list[str]:
         """What `import_table` will do, as one sentence per change."""
         kept = f"The table keeps its name, {TABLE}."
-        renamed = f"The table {self.table} is renamed to {TABLE}, and its foreign keys follow."
+        renamed = f"The table {self.table} is renamed to {TABLE}, and foreign keys to it are updated."
         normalized = (
             f"{_count(list(self.normalized))} an e-mail address that is rewritten in lower case and with an"
             " ASCII domain."
@@ -130,7 +131,7 @@ def inspect_table(connection: Connection, table: str) -> Inspection:
 
 
 def import_table(connection: Connection, inspection: Inspection) -> None:
-    """Bring the inspected table into the state that `users_0001` creates, in the caller's transaction.
+    """Convert the inspected table into the one that `users_0001` creates, in the caller's transaction.
 
     Raises:
         ValueError: the table has no unique index on email, so it was not inspected.

@@ -47,7 +47,7 @@ def install(app: App) -> None:
 
 
 def build_limiter(settings: Settings) -> Limiter:
-    """The limiter that REDIS_URL and REDIS_OUTAGE select. It connects on first use."""
+    """The limiter selected by RATE_LIMITS, REDIS_URL and REDIS_OUTAGE. It connects on first use."""
     if not settings.rate_limits:
         return Unlimited()
     if settings.redis_url is None:

@@ -1,4 +1,4 @@
-"""Rates, the interface of limiters, and a guard for your routes.
+"""Rates, the limiter interface, and a guard for your routes.
 
     @router.post("/imports", status_code=202, dependencies=[Depends(limited("10/m"))])
     async def start_import(user: CurrentUser, body: ImportIn) -> ImportOut: ...
@@ -36,8 +36,8 @@ _MAX_SECONDS = 366 * _SECONDS["d"]
 class Rate:
     """A rate of *count* requests per *seconds* seconds.
 
-    All *count* requests may arrive together. After that, one more is allowed every `seconds / count`. After a
-    pause of `seconds`, the full count is available again.
+    All *count* requests may arrive together. After that, one more is allowed every `seconds / count` seconds.
+    After a pause of *seconds* seconds, the full count is available again.
 
     Raises:
         ValueError: *count* or *seconds* is out of range.
@@ -56,7 +56,7 @@ class Rate:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`Rate.parse("10/15m")`: ten in fifteen minutes. The units are s, m, h and d.
+        """Parse a rate: `10/15m` means ten requests in fifteen minutes. The units are s, m, h and d.
 
         Raises:
             ValueError: *text* is not a rate.
@@ -125,7 +125,7 @@ class Unlimited:
 
 
 def bucket_name(key: str, rate: Rate, secret: bytes = b"") -> str:
-    """The name of a bucket: a short hash of *key*, which cannot be guessed without *secret*.
+    """The name of a bucket: a short hash of *key* and *rate* that cannot be guessed without *secret*.
 
     Keys contain e-mail addresses, which must not be readable in Redis.
     """

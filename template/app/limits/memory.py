@@ -1,6 +1,6 @@
 """Limits in this process's memory. With N processes, clients can send N times as many requests.
 
-The algorithm is the token bucket of hawkapi-ratelimit 0.1, rewritten: the library cannot peek or refund,
+The algorithm is hawkapi-ratelimit 0.1's token bucket, rewritten because the library cannot peek or refund, it
 forgets buckets when a client fills its table, and its Redis limiter never reloads its script. A bucket is
 stored as one number, the time at which it will be full (the generic cell rate algorithm, ITU-T I.371), so a
 full bucket does not need to be stored.
@@ -55,7 +55,7 @@ class MemoryLimiter:
         await self.clear()
 
     def _count(self, key: str, rate: Rate, cost: int) -> float:
-        """Take *cost* tokens (0 peeks, -1 refunds). Returns the seconds to wait; computes in microseconds."""
+        """Take *cost* tokens (0 peeks, -1 refunds) and return the seconds to wait."""
         now = round(clock.now().timestamp() * 1_000_000)
         self._forget_full_ones(now)
         name = self._bucket_of(key, rate)

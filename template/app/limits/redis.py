@@ -49,7 +49,7 @@ _TIMEOUT = 0.4
 
 
 class RedisLimiter:
-    """A `Limiter` in the Redis server at *url*: redis://, rediss:// (TLS) or unix://.
+    """A `Limiter` that uses the Redis server at *url*: redis://, rediss:// (TLS) or unix://.
 
     *secret* is hashed into the key names: someone who can read Redis cannot tell whose keys they are, and two
     applications that share a Redis server count separately. Allows at most 100 concurrent calls.
@@ -62,7 +62,7 @@ class RedisLimiter:
             socket_timeout=_STEP_TIMEOUT,
             # After Redis restarts, old connections are dead. The second attempt opens a new one.
             retry=Retry(NoBackoff(), 1, supported_errors=(NoConnection,)),
-            # No cluster maintenance notifications: without them, connecting takes fewer round trips.
+            # Without cluster maintenance notifications, connecting takes fewer round trips.
             protocol=2,
             driver_info=None,
         )

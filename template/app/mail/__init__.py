@@ -1,6 +1,7 @@
-"""E-mail: stored in an outbox in the same transaction as the change, and sent by a worker after the commit.
+"""E-mails are stored in an outbox, in the same transaction as the changes they are about, and a worker sends
+them after the commit.
 
-To send an e-mail from a request: `await app.state.mail.for_session(db).send(EmailMessage.build(...))`.
+To send one from a request handler: `await app.state.mail.for_session(db).send(EmailMessage.build(...))`.
 Template-owned. Start reading at `outbox.py`.
 """
 

@@ -41,7 +41,7 @@ _LINK = re.compile(r"https?://[^\s\"<>]+")
 
 
 def build_backend(settings: Settings) -> Backend:
-    """The backend that MAIL_BACKEND selects."""
+    """The backend selected by MAIL_BACKEND."""
     match settings.mail_backend:
         case "console":
             return ConsoleBackend(mailbox_url=mailbox_url(settings))
@@ -83,7 +83,7 @@ class ConsoleBackend:
     stream: TextIO | None = None
     """Where to print. None means standard output."""
     mailbox_url: str = ""
-    """The page that shows whole e-mails. If set, only the subject and the first link are printed."""
+    """The page that shows whole e-mails. If set, the body is replaced by its first link, or by this URL."""
     name: str = field(default="console", init=False)
 
     async def send(self, message: EmailMessage) -> SendResult:
@@ -108,7 +108,7 @@ class ConsoleBackend:
 
 @dataclass
 class CarefulSMTPBackend:
-    """hawkapi-mail's SMTP backend. It also decides whether to retry a failed e-mail."""
+    """Wraps hawkapi-mail's SMTP backend and decides whether a failed e-mail is retried."""
 
     inner: SMTPBackend
     name: str = field(default="smtp", init=False)
@@ -135,8 +135,8 @@ def _sorted_errors() -> Generator[None]:
             raise Misconfigured(f"{_describe(cause)}; check {check}") from error
         raise _kind_of(cause)(_describe(cause)) from error
     except ValueError as error:
-        # hawkapi-mail raises these for a line break in a header, an invalid recipient or a non-ASCII address
-        # (UnicodeEncodeError is a ValueError).
+        # hawkapi-mail raises ValueError for a line break in a header or an invalid recipient, and its
+        # subclass UnicodeEncodeError for a non-ASCII address.
         raise Undeliverable(f"the e-mail cannot be encoded ({type(error).__name__})") from error
 
 

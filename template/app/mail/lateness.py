@@ -1,5 +1,5 @@
-"""Checks for /readyz whether e-mail is being sent. An overdue e-mail means that no worker is running or that
-the workers cannot keep up.
+"""A /readyz check that e-mail is being sent. An overdue e-mail means that no worker is running or that the
+workers cannot keep up.
 
 Template-owned; change the limit as you like.
 """

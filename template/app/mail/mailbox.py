@@ -68,7 +68,7 @@ async def newest_id(db: AsyncSession) -> int:
 
 
 async def unsent(db: AsyncSession, status: str) -> int:
-    """How many e-mails are waiting (`PENDING`) or were set aside (`DEAD`)."""
+    """How many e-mails have this *status*: waiting (`PENDING`) or set aside (`DEAD`)."""
     return await db.scalar(select(func.count()).where(OutboxMessage.status == status)) or 0
 
 
@@ -82,7 +82,7 @@ def _sent() -> Select[OutboxMessage]:
 
 
 def _opened(row: OutboxMessage, keys: KeyRing) -> SentMail | None:
-    """The e-mail in *row*, or None if SECRET_KEY has changed since it was sent, as happens in development."""
+    """The e-mail in *row*, or None if it was sent with another SECRET_KEY, as can happen in development."""
     try:
         return SentMail(row.id, row.next_attempt_at, opened(row.message, keys).message)
     except CannotDecrypt:

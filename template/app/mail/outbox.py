@@ -64,7 +64,7 @@ class OutboxMessage(Base):
     )
     """The e-mail's account. The row is deleted with the account and is part of its export."""
     subject: Mapped[str] = mapped_column(Text, default="", server_default="")
-    """The subject, for the owner and the operator. Kept until the row is deleted: put no secret in it."""
+    """The subject, for the owner and the operator. Kept until the row is deleted, so put no secret in it."""
     message: Mapped[str] = mapped_column(Text, info=_SECRET | sealed_for(PURPOSE))
     """The whole e-mail, sealed (`stored.py`). Empty after `expires_at`."""
     expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
@@ -197,9 +197,9 @@ async def blank_expired(db: AsyncSession) -> int:
 
 
 async def pull_back(db: AsyncSession, longest: timedelta) -> int:
-    """Make pending e-mails due that would wait longer than *longest*, and return how many.
+    """Make pending e-mails due now if they would wait longer than *longest*. Returns how many there were.
 
-    An e-mail that your code has put off, and that has not been attempted, keeps its time.
+    An e-mail that your code has postponed keeps its time if it has not been attempted yet.
     """
     now = _now()
     is_too_late = OutboxMessage.next_attempt_at > now + longest

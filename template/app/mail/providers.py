@@ -30,7 +30,7 @@ TIMEOUT = 10.0
 """Seconds to connect to a provider, and to wait for each part of its response."""
 
 _OUR_ACCOUNT = frozenset({401, 402, 403, 404})
-"""Statuses about our key, our bill, our sender address or our domain. The e-mail is fine."""
+"""Statuses that concern our key, bill, sender address or domain, not the e-mail itself."""
 _PASSING = frozenset({408, 425, 429})
 """Client errors that are not final (RFC 9110, 15.5.9; RFC 8470; RFC 6585)."""
 
@@ -71,7 +71,7 @@ class HTTPBackend:
         said = f"{self.name}: {status} {reason}".rstrip()
         if status in _OUR_ACCOUNT:
             return Misconfigured(f"{said}; check {self.remedy}")
-        # Resend is still handling an earlier attempt, which lost its connection.
+        # Resend is still handling an earlier attempt whose connection was lost.
         is_passing = status in _PASSING or reason == "concurrent_idempotent_requests"
         return Undeliverable(said) if 400 <= status < 500 and not is_passing else SendError(said)
 
@@ -243,7 +243,7 @@ class SESBackend:
     def _client(self) -> Any:
         # At DEBUG, botocore logs whole e-mails.
         logging.getLogger("botocore").setLevel(logging.INFO)
-        # boto3 would resend an e-mail after losing the response. The worker makes and counts the attempts.
+        # boto3 would resend an e-mail after losing the response. Only the worker makes and counts attempts.
         once = {"total_max_attempts": 1}
         options = import_module("botocore.config").Config(
             connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries=once
@@ -275,7 +275,7 @@ def _refusal_of_ses(response: dict[str, Any]) -> SendError:
     is_unverified = "not verified" in error.get("Message", "")
     if code in ("BadRequestException", "MessageRejected") and not is_unverified:
         return Undeliverable(said)
-    # The other errors are about the account: paused, suspended, over its limit, not allowed.
+    # The other errors concern the account, which may be paused, suspended, over its limit or not authorized.
     return Misconfigured(f"{said}; check {_SES_REMEDY}")
 
 

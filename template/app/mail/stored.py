@@ -17,7 +17,7 @@ from app.database import services_of_session
 from app.keys import KeyRing
 
 PURPOSE = "outbox"
-"""The purpose of the key."""
+"""The purpose of the encryption key."""
 
 
 class StoredMail(msgspec.Struct):
@@ -28,17 +28,17 @@ class StoredMail(msgspec.Struct):
 
 
 def keys_of(db: AsyncSession) -> KeyRing:
-    """The keys that decrypt the e-mails of the application that created *db*."""
+    """The keys for the stored e-mails of the application that created *db*."""
     return KeyRing.of(services_of_session(db).settings, PURPOSE)
 
 
 def sealed(mail: StoredMail, keys: KeyRing) -> str:
-    """*mail* as the outbox stores it."""
+    """*mail* as JSON, encrypted for the outbox."""
     return keys.encrypt(msgspec.json.encode(mail).decode())
 
 
 def opened(text: str, keys: KeyRing) -> StoredMail:
-    """Read the text that `sealed` returned, or the plain JSON of an older version.
+    """Read the text that `sealed` returned, or the plain JSON from an older version.
 
     Raises:
         CannotDecrypt: the text was sealed with another SECRET_KEY.

@@ -14,7 +14,7 @@ logger = logging.getLogger("app.mail")
 
 CLEANING = 600.0
 """Seconds between cleanup runs. Each run deletes expired content and e-mails that were set aside long ago. It
-also makes e-mails due whose next attempt is too far ahead."""
+also makes e-mails due now if their next attempt is too far in the future."""
 
 
 def install(app: App) -> None:

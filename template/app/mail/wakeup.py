@@ -25,7 +25,7 @@ CHANNEL = "mail_outbox"
 RECONNECT = 2.0
 """Seconds between attempts to resume listening."""
 CHECK = 30.0
-"""Seconds between connection checks. A connection that a firewall has dropped does not report an error."""
+"""Seconds between connection checks. A connection dropped by a firewall does not report an error."""
 TIMEOUT = 5.0
 """Seconds to wait for a check, and for the first notification."""
 
@@ -66,7 +66,7 @@ class Bell:
 
 @asynccontextmanager
 async def listening(database: Database) -> AsyncGenerator[Bell]:
-    """A bell that the database rings. A background task connects, and reconnects when necessary."""
+    """A bell rung by the database. A background task connects, and reconnects when necessary."""
     bell = Bell()
     task = asyncio.create_task(_listen(database, bell), name="mail wake-up")
     try:
@@ -135,8 +135,8 @@ async def _own_connection(engine: AsyncEngine) -> AsyncGenerator[Any]:
     try:
         yield connection
     finally:
-        # The timeout aborts the connection. The `timeout` of `close` does not limit the wait for a cancel
-        # request.
+        # If this times out, the connection is aborted. The `timeout` argument of `close` does not limit the
+        # wait for a cancel request.
         with suppress(Exception):
             async with asyncio.timeout(1):
                 await connection.close()

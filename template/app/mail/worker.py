@@ -1,7 +1,7 @@
 """Sends the e-mails in the outbox. Runs inside `app dev`, or as a separate process with `app worker`.
 
 Template-owned; change the times at the top as you like. Any number of workers may run at the same time. Log
-lines identify rows by id and never contain an address, a link or text from an e-mail.
+lines identify rows by id and never contain an e-mail address, a link or text from an e-mail.
 """
 
 import asyncio
@@ -31,9 +31,9 @@ logger = logging.getLogger("app.mail")
 IDLE = 0.5
 """Seconds between checks of an empty outbox."""
 IDLE_LISTENING = 5.0
-"""Like IDLE, but while the database wakes the worker (`wakeup.py`)."""
+"""Like IDLE, but used while the database wakes the worker (see `wakeup.py`)."""
 BUSY = 0.2
-"""Seconds before the next check after handling an e-mail, because more may follow soon."""
+"""Seconds to wait after the last due e-mail has been handled. This is short because more may follow soon."""
 MAX_PAUSE = 5.0
 """The maximum number of seconds between attempts while the database is unavailable."""
 FIRST_RETRY = 10.0
@@ -43,17 +43,18 @@ MAX_RETRY = 3600.0
 """The maximum number of seconds between attempts to send an e-mail, plus or minus 20 percent. With the
 default MAIL_MAX_ATTEMPTS, retries span about a day, so an e-mail survives a long mail server outage."""
 MAX_WAIT = 86_400.0
-"""No e-mail waits this many seconds for its next attempt. If one would, its row was written while a clock was
-wrong. This is much longer than MAX_RETRY, so that a worker with a slow clock does not pull back e-mails that
-other workers are sending."""
+"""An e-mail never has to wait this many seconds for its next attempt. If its row says otherwise, the row was
+written while a clock was wrong. This is much longer than MAX_RETRY, so that a worker with a slow clock does
+not reschedule e-mails that other workers are sending."""
 LEASE = 8.0
 """Seconds before another worker takes over the e-mail that a killed worker was sending. The workers' clocks
 must agree to within a few seconds. Otherwise, one worker takes an e-mail that another is still sending."""
 MAX_DEATHS = 5
 """An e-mail is set aside after this many workers have died while sending it, because it may have killed them.
-Each death makes the next worker wait longer, about 2.5 minutes in all: enough for a few unlucky restarts."""
+Each death makes the next worker wait longer. The waits add up to about 2.5 minutes, which is enough for a few
+unlucky restarts."""
 RENEWAL = 2.0
-"""Seconds between lease renewals while an e-mail is sent. Several can fail before the lease expires."""
+"""Seconds between lease renewals while an e-mail is being sent. Several can fail before the lease expires."""
 STEPS = 12
 """The number of steps in an SMTP delivery, including TLS and a login. SMTP_TIMEOUT limits each one."""
 
@@ -194,8 +195,8 @@ class Worker:
             async with self._database.session() as db:
                 return await outbox.renew(db, row, self._lease_of(row))
         except (SQLAlchemyError, OSError):
-            # Keep sending: cancelling could send the e-mail twice. While the database is down, no
-            # other worker can take it.
+            # Keep sending: if the send were cancelled, the e-mail could be sent twice. While the database is
+            # down, no other worker can take it.
             return True
 
     def _lease_of(self, row: OutboxMessage) -> timedelta:
@@ -261,7 +262,7 @@ def build_worker(database: Database, settings: Settings) -> Worker:
 
 
 def _deaths(row: OutboxMessage) -> int:
-    """How many workers have died while sending the leased *row*."""
+    """How many workers have died while sending the e-mail in the leased *row*."""
     return row.unfinished - 1
 
 

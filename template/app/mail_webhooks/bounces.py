@@ -2,8 +2,8 @@
 
 A provider reports them, or an SMTP server rejects them as unknown. The worker discards their e-mails just
 before it would send them, so no request reveals which addresses are marked. A mark is cleared when an
-e-mailed link is used, by a superuser, or by `app mail-webhooks clear`. The row is kept so that an older event
-that arrives late or twice does not mark the mailbox again.
+e-mailed link is used, when a superuser clears it, and with `app mail-webhooks clear`. The row is kept so that
+an older event that arrives late or twice does not mark the mailbox again.
 """
 
 import logging
@@ -84,7 +84,7 @@ async def mark(db: AsyncSession, events: Iterable[Event]) -> None:
 
 
 async def mark_missing(db: AsyncSession, addresses: Iterable[str]) -> None:
-    """Mark the mailboxes of *addresses*, which an SMTP server has just rejected as unknown."""
+    """Mark the mailboxes at *addresses*, which an SMTP server has just rejected as unknown."""
     await mark(db, [Event(each, BOUNCE, clock.now()) for each in addresses])
 
 
@@ -110,7 +110,11 @@ async def clear(db: AsyncSession, email: str) -> bool:
 
 
 async def clear_by_hand(db: AsyncSession, email: str) -> None:
-    """Like `clear`, for superusers and the command: it is recorded in the audit log. Raises `NotMarked`."""
+    """Like `clear`, but for superusers and the command. The change is recorded in the audit log.
+
+    Raises:
+        NotMarked: the mailbox is not marked.
+    """
     row = await db.get(BouncedMailbox, normalize_email(email))
     if row is None or not await clear(db, email):
         raise NotMarked

@@ -34,7 +34,7 @@ def clear(email: Annotated[str, typer.Argument(help="The e-mail address.")]) -> 
         asyncio.run(_clear(email))
     except NotMarked:
         fail(f"{email} is not marked. `uv run app mail-webhooks bounced` lists the addresses that are.")
-    typer.echo(f"{email} gets e-mail again. If your provider has a suppression list, remove it there too.")
+    typer.echo(f"{email} gets e-mail again. Also remove it from your provider's suppression list, if any.")
 
 
 async def _bounced() -> "list[BouncedMailbox]":

@@ -22,7 +22,7 @@ from app.mail_webhooks.webhooks import (
 )
 
 _ONCE = Rate(1, 2 * WINDOW)
-"""Longer than a token can be valid: its time may be up to WINDOW ahead."""
+"""Longer than a token can be valid, because its time may be up to WINDOW in the future."""
 
 
 class _MailgunSignature(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""Events from Amazon SES, which Amazon SNS delivers. Template-owned.
+"""Events from Amazon SES, delivered by Amazon SNS. Template-owned.
 
 SNS signs each message and names the certificate. Anyone with an AWS account can have messages signed, so the
 topic must be ours. SHA-1 signatures are rejected.

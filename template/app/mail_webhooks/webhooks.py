@@ -1,4 +1,4 @@
-"""Code that all providers' webhooks share. Template-owned.
+"""Code shared by all providers' webhooks. Template-owned.
 
 hawkapi-mail's parsers are not used: they treat a full mailbox and other temporary failures as bounces.
 """
@@ -46,13 +46,14 @@ class Webhook(Protocol):
         """The bounces and complaints in a request.
 
         Raises:
-            WebhookRefused: the request must have no effect.
-            WebhookUnavailable: the request must be sent again.
+            WebhookRefused: the request is not signed by the provider, is too old or cannot be read. It must
+                have no effect.
+            WebhookUnavailable: the signature cannot be checked right now. The request must be sent again.
         """
         ...
 
     async def accept_again(self, body: bytes) -> None:
-        """Undo what keeps a request from being accepted twice, because its events could not be stored."""
+        """Let a request be accepted a second time, because its events could not be stored."""
 
 
 def read[T](body: bytes | str, kind: type[T]) -> T:
@@ -64,6 +65,6 @@ def read[T](body: bytes | str, kind: type[T]) -> T:
 
 
 def require_recent(timestamp: float) -> None:
-    """Reject a request that was not signed within WINDOW. Raises `WebhookRefused`."""
+    """Raise `WebhookRefused` if a request's *timestamp* differs from the current time by more than WINDOW."""
     if not abs(time.time() - timestamp) <= WINDOW:
         raise WebhookRefused

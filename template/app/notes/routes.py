@@ -53,14 +53,14 @@ async def delete_notes(user: CurrentUser, recent: RecentLogin, db: Db) -> None:
 
 
 @router.get("/{note_id:int}", status_code=200)
-@responds({404: "You have no such note."})
+@responds({404: "The note does not exist."})
 async def read_note(user: CurrentUser, note_id: NoteId, db: Db) -> PublicNote:
     """Get a note"""
     return public(await _own_note(db, user, note_id))
 
 
 @router.delete("/{note_id:int}", status_code=204)
-@responds({404: "You have no such note."})
+@responds({404: "The note does not exist."})
 async def delete_note(user: CurrentUser, note_id: NoteId, db: Db) -> None:
     """Delete a note"""
     await db.delete(await _own_note(db, user, note_id))
@@ -70,5 +70,5 @@ async def _own_note(db: AsyncSession, user: User, note_id: int) -> Note:
     """The note, if it is the user's. Another user's note gets the same 404 as one that does not exist."""
     note = await db.scalar(select(Note).where(Note.id == note_id, Note.owner_id == user.id))
     if note is None:
-        raise Problem(404, "You have no such note.")
+        raise Problem(404, "The note does not exist.")
     return note

@@ -1,4 +1,4 @@
-"""Error reports to Sentry, or to a server that speaks its protocol.
+"""Sends error reports to Sentry, or to a server that speaks its protocol.
 
 A report is a log record at level ERROR with its traceback. It contains no local variables, request or user,
 and anything that looks like a secret is removed.

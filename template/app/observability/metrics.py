@@ -62,7 +62,7 @@ class Metrics:
         )
         self.account_events = Counter(
             "account_events",
-            "Entries of the audit log, such as logins, by outcome.",
+            "Audit log entries, such as logins, by outcome.",
             ["event", "outcome"],
             registry=self.registry,
         )
@@ -98,7 +98,7 @@ class Metrics:
             logger.info("metrics are at http://%s:%d/metrics", host, each)
             return each
         raise OSError(
-            f"METRICS_PORT: none of the ports {port} to {port + PORTS - 1} of {host} is free. Choose another."
+            f"METRICS_PORT: none of the ports {port} to {port + PORTS - 1} on {host} is free. Choose another."
         )
 
     @contextmanager

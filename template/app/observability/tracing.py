@@ -1,7 +1,7 @@
 """Traces and request durations for OpenTelemetry: a span for each request, and within it one for each
 statement.
 
-OTLP_ENDPOINT is the collector. OpenTelemetry's own variables, such as OTEL_TRACES_SAMPLER, work too.
+OTLP_ENDPOINT is the collector's URL. OpenTelemetry's own variables, such as OTEL_TRACES_SAMPLER, work too.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _PARENT = TraceContextTextMapPropagator()
 
 
 class Tracing:
-    """Creates the spans of one application."""
+    """Creates the spans for one application."""
 
     def __init__(self, traces: TracerProvider, metrics: MeterProvider) -> None:
         self._traces = traces
@@ -65,7 +65,7 @@ class Tracing:
                 self._durations.record(time.perf_counter() - began, attributes)
 
     def trace_statements(self, engine: Engine) -> None:
-        """Create a span for each statement. Its text contains no values: parameters are left out."""
+        """Create a span for each statement, with the statement's text but not its parameters."""
 
         @event.listens_for(engine, "before_cursor_execute")
         def begin(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
@@ -96,7 +96,7 @@ class Tracing:
 
 
 def install(app: App) -> None:
-    """Trace requests and statements, and send them to OTLP_ENDPOINT."""
+    """Trace requests and statements, and send the data to OTLP_ENDPOINT."""
     settings = app.state.settings
     resource = Resource.create({"service.name": settings.app_name, "service.version": app.version})
     traces = TracerProvider(resource=resource)

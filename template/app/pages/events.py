@@ -8,7 +8,7 @@ from app.users.schemas import PublicEvent
 # isort: split
 
 SENTENCES_OF_FEATURES: dict[str, str] = {}
-"""The messages that describe features' events, marked with `N_`. Features add theirs when they are imported.
+"""The messages (marked with `N_`) that describe features' events. Features add theirs when they are imported.
 
 A key is an event's name, optionally followed by the authentication method, such as `confirm totp`.
 """
@@ -29,7 +29,7 @@ def sentences() -> dict[str, str]:
         "verify_request": _("A link to confirm the e-mail address was requested"),
         "verify": _("The e-mail address was confirmed"),
         "password_reset_request": _("A link to set a new password was requested"),
-        "password_reset": _("A new password was set with a mailed link"),
+        "password_reset": _("A new password was set with an e-mailed link"),
         "password_change": _("The password was changed"),
         "email_change_request": _("A change of e-mail address was requested"),
         "email_change": _("The e-mail address was changed"),
@@ -57,9 +57,9 @@ def refusals() -> dict[str, str]:
     return {
         "register": _("Someone tried to create an account with your e-mail address"),
         "login": _("A login attempt was rejected"),
-        "confirm": _("A wrong password was entered when confirming it"),
+        "confirm": _("A wrong password was entered at confirmation"),
         "verify": _("A wrong password was entered when confirming the e-mail address"),
-        "password_change": _("A wrong password was entered when changing it"),
+        "password_change": _("A wrong password was entered when changing the password"),
         "email_change": _("A wrong password was entered when changing the e-mail address"),
     }
 

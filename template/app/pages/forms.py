@@ -1,6 +1,6 @@
 """The fields of each form, and how a form shows errors.
 
-Every field has a default, because the manager reports all errors in fields, including missing values.
+Every field has a default, because the manager reports all field errors, including missing values.
 """
 
 from typing import Any
@@ -96,8 +96,8 @@ class SessionForm(msgspec.Struct):
 
 
 class ProfileForm(msgspec.Struct):
-    """The form on the profile page. Name each field after a field in `ProfileUpdate`, which defines its
-    rules: `display_name: str = ""`."""
+    """The form on the profile page. Name each field, such as `display_name: str = ""`, after a field in
+    `ProfileUpdate`, which defines its rules."""
 
     # Your own profile fields go below; template updates never touch them.
 
@@ -120,7 +120,7 @@ def profile_update(form: ProfileForm) -> ProfileUpdate:
     """The changes in *form*. An empty field means no value.
 
     Raises:
-        InvalidProfile: a field breaks a rule of `ProfileUpdate`.
+        InvalidProfile: a field breaks a rule in `ProfileUpdate`.
     """
     values = {name: value.strip() or None for name, value in msgspec.structs.asdict(form).items()}
     try:
@@ -133,7 +133,8 @@ def profile_update(form: ProfileForm) -> ProfileUpdate:
 def show_again(
     request: Request, template: str, form: msgspec.Struct, error: Exception, **values: Any
 ) -> Response:
-    """The form's page again, with its values and the errors. Nothing is saved (the status is 400)."""
+    """The form's page again, with the submitted values and the errors. Nothing is saved, and the
+    status is 400."""
     given = msgspec.structs.asdict(form)
     kept = {name: value for name, value in given.items() if name not in _PASSWORDS}
     field, sentence = problem_of(error)

@@ -1,6 +1,6 @@
 """What features add to pages: links on account pages, and parts of the login page.
 
-A feature adds one in its `install`, with its text marked with `N_`:
+A feature adds a link in its `install` function and marks the link's text with `N_`:
 
     links.add_to_account(app, Link("/account/things", N_("Show"), N_("Your things."), N_("Things")))
 """

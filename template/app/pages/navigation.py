@@ -39,8 +39,8 @@ class Redirect(Problem):
 def redirect(
     request: Request, path: str, *, message: str = "", headers: dict[str, str] | None = None
 ) -> Response:
-    """Redirect to *path* in this application and show *message* there. Every successful form submission gets
-    this response."""
+    """Redirect to *path* in this application and show *message* there. Use this after a successful form
+    submission."""
     if message:
         messages.show_next(request, message)
     return Response(b"", status_code=303, headers={"Location": path} | (headers or {}))
@@ -67,8 +67,8 @@ def with_next(page: str, path: str) -> str:
 
 
 def next_page(request: Request, **position: object) -> str:
-    """The path of a list's next page, which starts at *position* and keeps the filters. Empty if a position
-    is None."""
+    """The path of a list's next page, which starts at *position* and keeps the filters. Empty if a value
+    in *position* is None."""
     return "" if None in position.values() else _list_at(request, position)
 
 
@@ -165,7 +165,7 @@ def context(request: Request) -> dict[str, Any]:
         "docs_enabled": settings.docs_enabled,
         "logo_url": settings.logo_url,
         "registration": settings.registration,
-        # The language form returns to this page, except behind e-mailed links, where the path has a token.
+        # The language form returns to this page, unless its path contains the token from an e-mailed link.
         "here": request.path if request.method == "GET" and "token" not in request.path_params else "/",
         "languages": i18n.names(),
     }

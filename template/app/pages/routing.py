@@ -1,4 +1,4 @@
-"""The router of pages."""
+"""The router for pages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from app.web.csrf import require_same_origin
 class PageRouter(Router):
     """A router for pages, which are left out of the OpenAPI document and protected against forged forms.
 
-    The session cookie authenticates forms, so every form must come from a page of this application.
+    The session cookie authenticates forms, so every form must come from one of this application's pages.
     """
 
     def __init__(self, prefix: str = "") -> None:

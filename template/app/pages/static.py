@@ -1,4 +1,4 @@
-"""The pages' static files: those in `static/`, and `brand.css`, generated from the BRAND_COLOR setting.
+"""The pages' static files: those in `static/`, and `brand.css`, which is generated from BRAND_COLOR.
 
 Add a file to `static/` and link to it in a template with `static_url("file.css")`.
 """

@@ -21,7 +21,7 @@ def install(app: App) -> None:
     """Offer passkeys.
 
     Raises:
-        SettingsError: no page of the application could use passkeys.
+        SettingsError: none of the application's pages could use passkeys.
     """
     settings, users, database = app.state.settings, app.state.users, app.state.db
     try:

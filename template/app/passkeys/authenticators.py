@@ -1,7 +1,7 @@
 """The names of authenticators that store passkeys. Add more as you like.
 
-The source is a list that passkey providers maintain together:
-https://github.com/passkeydeveloper/passkey-authenticator-aaguids (2026-08-07).
+The source is a list that passkey providers maintain together, as of 2026-08-07:
+https://github.com/passkeydeveloper/passkey-authenticator-aaguids
 """
 
 from app.i18n import gettext as _

@@ -63,8 +63,8 @@ def relying_party(settings: Settings) -> RelyingParty:
     origins = [each for each in candidates if _is_within(urlsplit(each).hostname or "", domain)]
     if not origins:
         raise ValueError(
-            f"PASSKEY_DOMAIN: must be the host of BASE_URL or of one of CORS_ORIGINS, or a parent of it; no"
-            f" page of {', '.join(candidates)} could use a passkey of {domain}."
+            f"PASSKEY_DOMAIN: must be the host of BASE_URL or of an origin in CORS_ORIGINS, or a parent"
+            f" domain of it; no page on {', '.join(candidates)} could use a passkey for {domain}."
         )
     return RelyingParty(domain, settings.app_name, origins)
 
@@ -153,7 +153,7 @@ class _Credential(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Response:
-    """A browser's response, with the parts that are read before it is verified. Do not trust any of these."""
+    """A browser's response, with the parts that are read before it is verified. Do not trust any of them."""
 
     content: dict[str, Any]
     credential_id: str
@@ -226,7 +226,7 @@ def verify(
             require_user_verification=must_verify,
         )
         if can_be_backed_up(verified) != passkey.can_be_backed_up:
-            raise InvalidResponse("whether it can be backed up never changes (section 6.1.3)")
+            raise InvalidResponse("whether the passkey can be backed up must not change (section 6.1.3)")
         return verified
 
 

@@ -1,6 +1,6 @@
 """Challenges: random bytes that an authenticator signs, so an earlier response cannot be replayed.
 
-A challenge is a row that works once, for five minutes, for one kind of ceremony and one holder. A single
+A challenge is a row that works once, within five minutes, for one kind of ceremony and one holder. A single
 DELETE removes it before anything in the response is trusted. Do not change that.
 """
 

@@ -33,13 +33,15 @@ class Passkey(Base):
     """Whether the passkey can be copied to other devices. This never changes."""
     is_backed_up: Mapped[bool] = mapped_column(Boolean)
     sign_count: Mapped[int] = mapped_column(BigInteger)
-    """How many times the passkey has been used, according to the authenticator. Many always report 0."""
+    """How many times the passkey has been used, according to the authenticator. Many authenticators always
+    report 0."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
 
 
 class PasskeyHandle(Base):
-    """The account's id for authenticators: random bytes that reveal nothing (section 14.6.1)."""
+    """The account's id for authenticators: random bytes that reveal nothing about its owner (section
+    14.6.1)."""
 
     __tablename__ = "passkey_handles"
 

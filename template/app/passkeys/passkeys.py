@@ -3,8 +3,9 @@
 A passkey is a second factor. A passkey that verifies its user with a PIN or a fingerprint can also replace
 both the password and the factor. This module knows nothing about HTTP.
 
-You may change the limits below. Keep the order of the statements: the challenge is used up and committed
-before the response is verified, and the account is locked before its passkeys.
+You may change the limits below. Keep the order of the statements: the challenge is used up before the
+response is verified and stays used up if the response is rejected, and the account is locked before its
+passkeys.
 """
 
 import logging
@@ -145,7 +146,8 @@ class Passkeys:
         """Start a session for the owner of a passkey, without a password. *key*: see `challenges.take`.
 
         Raises:
-            PasskeyRefused: the audit log records it if the passkey is known.
+            PasskeyRefused: see the class. The audit log records it if a known passkey's response cannot be
+            verified, or if its account cannot log in.
         """
         passkey, verified = await self._verify_login(db, content, key)
         user = await self._users.get_by_id(db, passkey.user_id)

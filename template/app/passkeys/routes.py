@@ -55,7 +55,7 @@ PASSKEY = "passkey"
 """The cookie that binds a login to the browser that started it: `__Host-passkey`."""
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}")
 PASSKEY_REFUSED = {
-    401: {PasskeyRefused.code: "The passkey was rejected. The response is the same for every reason."}
+    401: {PasskeyRefused.code: "The passkey was rejected. The response is the same whatever the reason."}
 }
 CANNOT_BE_ADDED = {
     409: {
@@ -159,7 +159,7 @@ async def _log_in(
 async def ask_at_login(
     request: Request, body: LoginToContinue, passkeys: ThePasskeys, factors: AllFactors, db: Db
 ) -> Options:
-    """Ask for a passkey as the second factor of a login
+    """Ask for a passkey as the second factor for a login
 
     The response contains the options for `navigator.credentials.get()`. Send its result as `credential`
     to `POST /users/login/second-factor`.

@@ -10,7 +10,7 @@ from app.database import Base
 
 
 class TaskState(Base):
-    """A task's state, which all processes share. There is one row per task."""
+    """A task's state, shared by all processes. There is one row per task."""
 
     __tablename__ = "scheduled_tasks"
 

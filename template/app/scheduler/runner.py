@@ -34,8 +34,8 @@ LEASE = timedelta(seconds=60)
 by more than this."""
 
 WRONG_CLOCK = timedelta(days=1)
-"""A time this far ahead was written while a clock was wrong. It must be much longer than `LEASE`: a process
-with a slow clock must not take the times of other processes for wrong ones."""
+"""A time this far ahead was written while a clock was wrong. This must be much longer than `LEASE`, so that a
+process with a slow clock does not mistake other processes' times for wrong ones."""
 
 
 class TaskIsRunning(Exception):
@@ -84,7 +84,8 @@ class _Runner:
             return
         claimed_until = await self._claimed_until()
         now = self._looked_at = clock.now()
-        # Otherwise, no run would be due until then. It is not known which ones were missed.
+        # If a clock was wrong, run now: otherwise, no run would be due until `claimed_until`. It is not known
+        # which runs were missed.
         clock_was_wrong = claimed_until > now + WRONG_CLOCK
         self._due = now if clock_was_wrong else self._task.after(claimed_until)
         if now < self._due or not await self._claim(now, claimed_until):

@@ -86,7 +86,7 @@ def scheduled(expression: str, *, zone: str = "UTC") -> Callable[[Work], Schedul
 
 
 def _zone(name: str) -> tzinfo:
-    # UTC works without a time zone database, which small images lack.
+    # UTC works without a time zone database, which small container images lack.
     return UTC if name == "UTC" else ZoneInfo(name)
 
 

@@ -33,8 +33,8 @@ async def _verified(login: RecentlySignedIn) -> Login:
 
 
 Verified = Annotated[Login, Depends(_verified)]
-"""A login for an account with a verified address, which can set up a factor. Other users see `PAGE`, where
-the factor's own section should explain what is missing."""
+"""A login to an account with a verified address, which is required to set up a factor. Other users see
+`PAGE`, where the factor's own section should explain what is missing."""
 
 
 @router.get(PAGE)

@@ -48,7 +48,7 @@ async def finish_login(
     users: Users,
     db: Db,
 ) -> Response:
-    """Start the session and set its cookie. Only the browser that sent the password has the ticket."""
+    """Start the session and set its cookie. Only the browser that started the login has the ticket."""
     ticket, answer = _ticket_of(request), answer_of(form)
     try:
         issued = await factors.finish_login(db, ticket, answer, replaces=session_cookie(request))
@@ -79,7 +79,7 @@ async def confirm(
     users: Users,
     db: Db,
 ) -> Response:
-    """Check a second factor again so that the session counts as recently logged in."""
+    """Check a second factor again, so that the login counts as recent."""
     answer = answer_of(form)
     try:
         issued = await factors.confirm(db, login.user, login.session, answer)
@@ -104,7 +104,7 @@ async def _ask_at_login(
     next: str,
     errors: Errors | None = None,
 ) -> Response:
-    """The page that asks for the second factor for *ticket*'s login. Five wrong answers end the login."""
+    """The page that asks for the second factor to finish *ticket*'s login. Five wrong answers end it."""
     try:
         _, user = await factors.waiting(db, ticket)
     except LoginExpired:

@@ -1,6 +1,6 @@
 """What a factor adds to the pages: the form that asks for it, and its section on the user's factors page.
 
-A factor adds itself in the `install` of its pages, with a label marked with `N_`:
+A factor's pages add it in their `install` function and mark its label with `N_`:
 
     parts.add(app, parts.Part("totp", N_("Authenticator app"), "code", "totp/ask.html", "totp/section.html"))
 """
@@ -21,7 +21,7 @@ type ValuesOf = Callable[[Request, AsyncSession, User], Awaitable[dict[str, Any]
 
 
 async def no_values(request: Request, db: AsyncSession, user: User) -> dict[str, Any]:
-    """No additional values, for a section that needs only the page's own."""
+    """No additional values, for a section that needs only those of the page."""
     return {}
 
 
@@ -41,7 +41,7 @@ class Part:
     and `errors`."""
     section: str
     """The template of the factor's section on the user's factors page. Its variables are `account`, `names`
-    (of the account's factors) and those from *values_of*."""
+    (the names of the account's factors) and those from *values_of*."""
     values_of: ValuesOf = no_values
     """Additional variables for the section, such as a list of items. All sections share them, so name them
     after the factor."""

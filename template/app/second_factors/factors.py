@@ -1,4 +1,4 @@
-"""Ask for a second factor: at login, to confirm a login, and before factors change. Independent of HTTP.
+"""Ask for second factors, at login and to confirm a login, and manage them. Independent of HTTP.
 
 A login with a correct password gets a ticket. Together, the ticket and an answer for one of the account's
 factors start the session. A ticket has no other use. It works once, within five minutes, in the browser that
@@ -199,9 +199,9 @@ class Factors:
         """Start the session that *ticket* is for. *replaces*: a session cookie, which then stops working.
 
         Raises:
-            LoginExpired: see the class.
-            WrongFactor: the audit log records it. The fifth wrong answer invalidates the ticket. The owner
-            is notified after every five wrong answers in a day (UTC).
+            LoginExpired: no login is waiting for this answer.
+            WrongFactor: the answer is wrong. The audit log records it. The fifth wrong answer invalidates the
+            ticket. The owner is notified after every five wrong answers in a day (UTC).
             TooManyRequests: too many recent wrong answers. This answer was not checked.
         """
         async with released(db):
@@ -235,7 +235,7 @@ class Factors:
             raise LoginExpired from None
 
     async def waiting(self, db: AsyncSession, ticket: Ticket) -> tuple[PendingLogin, User]:
-        """The login that *ticket* belongs to, and its account. Raises `LoginExpired`."""
+        """The login that *ticket* belongs to, and its account. Raises `LoginExpired` if there is none."""
         return await self._of_this_browser(
             db, await db.scalar(select(PendingLogin).where(*_waits(ticket))), ticket
         )
@@ -305,7 +305,7 @@ class Factors:
         """Count an answer as wrong unless the block finishes without an exception.
 
         Raises:
-            TooManyRequests: the answer must not be checked.
+            TooManyRequests: too many recent wrong answers. This answer must not be checked.
         """
         return counted_as_wrong(self._users.limits, "wrong_factor", account=f"{user.id} {method}")
 
@@ -318,7 +318,7 @@ class Factors:
         request's body.
 
         Raises:
-            SessionEnded: it has.
+            SessionEnded: the session has ended.
         """
         await lock(db, user)
         await self._users.sessions.by_id(db, session.id)
@@ -392,7 +392,7 @@ class Factors:
         return codes
 
     async def _numbers(self, db: AsyncSession, user: User, factor: Factor) -> tuple[int, int]:
-        """How many factors of the kind *factor* the account has, and how many it has in total."""
+        """How many factors of *factor*'s kind the account has, and how many it has in total."""
         found = await db.execute(select(factor.number_of(user.id), self.number_of(user.id)))
         of_this, of_all = found.one()
         return of_this, of_all

@@ -36,6 +36,6 @@ class RecoveryCode(Base):
     __tablename__ = "recovery_codes"
 
     code_hash: Mapped[str] = mapped_column(String(64), primary_key=True, info=SECRET)
-    """SHA-256 of the code. It has 121 bits, so no slow hash is needed (ASVS 6.5.2)."""
+    """SHA-256 of the code, which has 121 bits, so no slow hash is needed (ASVS 6.5.2)."""
     user_id: Mapped[str] = mapped_column(String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)

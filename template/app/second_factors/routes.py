@@ -46,7 +46,7 @@ REFUSED = {
 }
 WRONG = {400: {WrongFactor.code: "The answer is wrong or was used before."}}
 NOT_SET_UP_CODE = "no_second_factor"
-NOT_SET_UP = {404: {NOT_SET_UP_CODE: "The account has no such second factor."}}
+NOT_SET_UP = {404: {NOT_SET_UP_CODE: "The account does not have this second factor."}}
 
 
 def factors_of(users: Users) -> Factors:
@@ -66,8 +66,8 @@ async def finish_login(
 ) -> LoggedIn:
     """Finish a login with a second factor
 
-    `ticket` comes from the response to the login with the password. Send exactly one of `code`,
-    `recovery_code` and `credential`.
+    `ticket` comes from the response to the login request. Send exactly one of `code`, `recovery_code` and
+    `credential`.
     """
     issued = await _finish(request, body, factors, users, db, kind=BEARER)
     return logged_in(users, issued)
@@ -110,7 +110,7 @@ async def _finish(
 async def confirm_with_factor(
     request: Request, login: CurrentLogin, body: FactorAnswer, factors: AllFactors, db: Db
 ) -> None:
-    """Confirm the login with a second factor, so that the session counts as recently logged in
+    """Confirm the login with a second factor, so that it counts as recent
 
     Accounts with a second factor use this instead of confirming with the password. A session cookie is
     replaced by a new one.
@@ -144,7 +144,7 @@ async def renew_recovery_codes(
 async def list_factors_of(
     admin: Superuser, user_id: str, factors: AllFactors, users: Users, db: Db
 ) -> AccountFactors:
-    """List the second factors of an account"""
+    """List an account's second factors"""
     return await _shown(factors, db, await users.require(db, user_id))
 
 
@@ -153,7 +153,7 @@ async def list_factors_of(
 async def reset_factors(
     admin: Superuser, recent: RecentLogin, user_id: str, factors: AllFactors, users: Users, db: Db
 ) -> None:
-    """Remove all second factors of an account
+    """Remove all second factors from an account
 
     For an owner who has lost them. Make sure that the request comes from the owner. All of the account's
     sessions end.

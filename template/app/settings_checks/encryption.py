@@ -20,7 +20,10 @@ def unencrypted(settings: "Settings") -> Iterator[str]:
         hosts = postgresql.hosts_of(database)
         remedy = "end in ?ssl=require or ?ssl=verify-full"
         for sentence in _sentence("DATABASE_URL", remedy, settings, *hosts):
-            yield f"{sentence} If your host sets DATABASE_URL, set PGSSLMODE=require in the environment."
+            yield (
+                f"{sentence} If your hosting provider sets DATABASE_URL, set PGSSLMODE=require in the"
+                " environment."
+            )
     if settings.redis_url is not None:
         redis = make_url(settings.redis_url.get_secret_value())
         if redis.drivername == "redis":
@@ -36,7 +39,7 @@ def _sentence(name: str, remedy: str, settings: "Settings", *hosts: str) -> Iter
     if not all(is_local(host) or host.lower() in settings.plaintext_hosts for host in hosts):
         yield (
             f"{name}: must {remedy} in production because the connection leaves this machine; if the host"
-            " is in a private network that you trust, add it to PLAINTEXT_HOSTS."
+            " is on a private network that you trust, add it to PLAINTEXT_HOSTS."
         )
 
 

@@ -1,4 +1,4 @@
-"""Finds settings of features that the project does not have. Template-owned."""
+"""Finds settings for features that the project does not have. Template-owned."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -25,7 +25,7 @@ def require(settings: "Settings") -> None:
     """Reject settings that would have no effect.
 
     Raises:
-        SettingsError: the message names each such setting and its feature.
+        SettingsError: there are such settings. The message names each one and its feature.
     """
     if problems := list(_without_effect(settings)):
         raise SettingsError("\n".join(problems))

@@ -24,7 +24,8 @@ def read[S: BaseSettings](kind: type[S], env_file: Path | None) -> S:
     """Read and check the settings of the class *kind*.
 
     Raises:
-        SettingsError: the message lists every problem, one per line, and never contains a secret.
+        SettingsError: a setting is missing or invalid. The message lists every problem, one per line, and
+            never contains a secret.
     """
     problems = [] if env_file is None else list(_file_problems(kind, env_file))
     try:
@@ -38,7 +39,7 @@ def read[S: BaseSettings](kind: type[S], env_file: Path | None) -> S:
 
 
 def describe(settings: BaseSettings, env_file: Path | None) -> list[tuple[str, str, str]]:
-    """Name, value (secrets masked) and source (environment, .env, default) of every setting."""
+    """The name, value (secrets masked) and source (environment, .env, default) of every setting."""
     bindings = _lines(env_file) if env_file is not None else []
     in_file = {each.key.upper() for each in bindings if each.key and each.value}
     in_environment = {name.upper() for name, value in os.environ.items() if value}
@@ -62,7 +63,7 @@ def _shown(name: str, value: object) -> str:
 def _hidden_problems(
     kind: type[BaseSettings], error: ValidationError, env_file: Path | None
 ) -> Iterator[str]:
-    """Problems that production would also report once the invalid fields in *error* are valid."""
+    """Further problems that would be reported once the invalid fields in *error* are corrected."""
     wrong = {str(each["loc"][0]) for each in error.errors() if each["loc"] and each["type"] != _NOT_DERIVED}
     if not wrong:
         return

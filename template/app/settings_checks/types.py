@@ -66,7 +66,7 @@ def _sentry_dsn(value: SecretStr | None) -> SecretStr | None:
 def _logo_url(value: str) -> str:
     # A URL on another site is rejected, because pages load files only from this application.
     if value and not re.fullmatch(r"/(?!/)[\x21-\x7e]*", value):
-        raise ValueError("must be a path of this application, such as /static/logo.svg, or empty")
+        raise ValueError("must be a path in this application, such as /static/logo.svg, or empty")
     return value
 
 
@@ -88,7 +88,7 @@ def _is_web_url(value: str) -> bool:
 
 def _brand_color(value: str) -> str:
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", value):
-        raise ValueError("must be a colour such as #0969da")
+        raise ValueError("must be a color such as #0969da")
     if _contrast_with_white(value) < 4.5:
         raise ValueError("must be darker: white text on it needs a contrast of 4.5 (WCAG 2.2, 1.4.3)")
     return value.lower()

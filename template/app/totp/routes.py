@@ -55,7 +55,7 @@ TheTotp = Annotated[Totp, Depends(_totp)]
 async def begin_totp(recent: RecentLogin, user: VerifiedUser, totp: TheTotp, db: Db) -> TotpSetup:
     """Start setting up an authenticator app
 
-    Logins ask for it only after it is confirmed with a code.
+    Logins do not ask for a code until you have confirmed the app with one.
     """
     secret = await totp.begin(db, user)
     uri = totp.uri(secret, user)
@@ -89,7 +89,7 @@ async def remove_totp(
 
 
 def qr_code(uri: str) -> str:
-    """A QR code with *uri*, as an SVG image without a fixed size. The page sets the size."""
+    """A QR code for *uri*, as an SVG image without a fixed size. The page sets the size."""
     written = io.BytesIO()
     segno.make(uri, micro=False).save(written, kind="svg", xmldecl=False, omitsize=True, svgns=True)
     return written.getvalue().decode()

@@ -1,7 +1,7 @@
 """Codes from authenticator apps (TOTP, RFC 6238): six digits that change every 30 seconds.
 
 The secret is encrypted at rest, and a code is accepted once, however its digits are written. pyotp does the
-arithmetic. Do not change the numbers, because authenticator apps ignore other values.
+arithmetic. Do not change `STEP` or `DIGITS`, because many authenticator apps ignore other values.
 """
 
 import hmac
@@ -92,7 +92,7 @@ class Totp:
         return secret
 
     async def pending_secret(self, db: AsyncSession, user: User) -> str | None:
-        """The secret that `begin` generated and no code has confirmed yet, or None."""
+        """The secret that `begin` generated, or None if there is none or a code has confirmed it."""
         row = await db.get(TotpSecret, user.id, populate_existing=True)
         return self._open(row) if row is not None and row.confirmed_at is None else None
 

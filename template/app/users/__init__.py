@@ -1,7 +1,7 @@
 """User accounts, from registration to deletion. This code is yours to change.
 
-It uses the names from the hawkapi-users library: `from hawkapi_users import …` becomes `from app.users import
-…`. Start with `manager.py`.
+It uses the same names as the hawkapi-users library, so `from hawkapi_users import …` becomes
+`from app.users import …`. Start with `manager.py`.
 """
 
 from collections.abc import Awaitable, Callable

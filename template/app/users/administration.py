@@ -2,7 +2,7 @@
 # The functions become methods of UserManager and call its private methods.
 """Account administration: find, change and delete accounts.
 
-Each function is a method of `UserManager`. Superusers, the command line and the worker use them. Operations
+These functions are methods of `UserManager`. Superusers, the command line and the worker use them. Operations
 that owners perform on their own accounts are in `manager.py`.
 """
 
@@ -79,8 +79,9 @@ async def update(
     """Change an account. A new address starts out unverified.
 
     These changes end every session and invalidate every older token: a new address, a new password,
-    unverifying the address, disabling the account, and *must_reset_password*. A new password also unlocks the
-    account. Checking and hashing a password takes time, so commit first if *db* has an open transaction.
+    unverifying the address, disabling the account, setting *must_reset_password*, and making the owner a
+    superuser if superusers must have a second factor. A new password also unlocks the account. Checking and
+    hashing a password takes time, so commit first if *db* has an open transaction.
 
     *must_reset_password*: the password is rejected, as if it were wrong, until the owner sets a new one with
     the link that this method e-mails. This is allowed for the last active superuser, because using the link
@@ -200,7 +201,7 @@ async def delete(self: "UserManager", db: AsyncSession, user: User) -> None:
             await db.flush()
             await _delete(db, this_one.execution_options(synchronize_session=False))
     except AccountInUse:
-        # A page shows the account again, and the rollback has expired what the hook changed.
+        # A page shows the account again, but the rollback has expired the attributes that the hook changed.
         await db.refresh(user)
         raise
     audit.record(db, "delete", user.id)

@@ -4,8 +4,9 @@ Only `record` writes to the log, in the event's transaction. You may add your ow
 a token, a password or an e-mail address. Rows are kept for AUDIT_RETENTION_DAYS, even after their account is
 deleted.
 
-Repeated rejections are recorded only as often as `rate_limits.py` allows: `guessing_blocked` (passwords are
-no longer checked) per account and per network, `link_refused` and `cross_site_refused` per network.
+Repeated rejections are recorded only as often as `rate_limits.py` allows. The limits for `guessing_blocked`
+(passwords are no longer checked) are per account and per network. Those for `link_refused` and
+`cross_site_refused` are per network.
 """
 
 from collections.abc import Sequence
@@ -48,11 +49,11 @@ class AuditEvent(Base):
     event: Mapped[str] = mapped_column(String(40))
     outcome: Mapped[str] = mapped_column(String(8))
     user_id: Mapped[str | None] = mapped_column(String(36))
-    """The account's id. None if the address has no account."""
+    """The account's id, or None if no account is involved."""
     actor: Mapped[str] = mapped_column(String(36))
     """The actor: a user id, `cli` or `worker`. Empty if not authenticated."""
     method: Mapped[str] = mapped_column(String(16))
-    """How the actor authenticated: password, bearer, cookie or link. Empty on the command line."""
+    """How the actor authenticated, such as password, bearer, cookie or link. Empty on the command line."""
     ip_address: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(512))
     browser: Mapped[str] = mapped_column(String(80))
@@ -118,7 +119,7 @@ async def browsers_of_logins(
 
 
 async def number_of_failures(db: AsyncSession, user_id: str, event: str, *, since: datetime) -> int:
-    """How often *event* has failed for *user_id* since then, including events of this transaction."""
+    """How often *event* has failed for *user_id* since the time *since*, including in this transaction."""
     await db.flush()
     failures = select(func.count()).where(
         AuditEvent.user_id == user_id,

@@ -1,4 +1,4 @@
-"""The session cookie and the device cookie. Scripts cannot read them, and other hosts cannot set them (ASVS
+"""The session, device and login cookies. Scripts cannot read them, and other hosts cannot set them (ASVS
 3.3.1).
 
 `__Host-session` authenticates a session. `__Host-device` marks the browser as known for an account, but does

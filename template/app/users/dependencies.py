@@ -50,8 +50,8 @@ _COOKIE = {
     "type": "apiKey",
     "in": "cookie",
     "name": SECURE_NAME,
-    "description": "Set by a login with a cookie, and sent by the browser. Unsafe methods also need a"
-    " same-origin Sec-Fetch-Site or Origin header.",
+    "description": "Set by a cookie login and sent by the browser. Unsafe methods also need a same-origin"
+    " Sec-Fetch-Site or Origin header.",
 }
 _NO_LOGIN = {401: {"not_logged_in": "Not logged in.", "session_ended": "The session has ended."}}
 SETUP_REQUIRED = "second_factor_setup_required"
@@ -129,7 +129,7 @@ async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
     From this point on, responses are in the language that the user has set.
 
     An access token in `Authorization: Bearer` (RFC 6750) takes precedence over a cookie. A cookie is accepted
-    only from pages of this application.
+    only in requests from this application's own pages.
     """
     async with released(db):
         try:
@@ -218,7 +218,7 @@ async def current_login(found: FoundLogin) -> Login:
 
 
 CurrentLogin = Annotated[Login, Depends(current_login)]
-"""The user and the session. 401 if not logged in."""
+"""The logged-in user and their session. Without a login, the response is 401."""
 
 
 async def current_user(login: CurrentLogin) -> User:
@@ -226,7 +226,7 @@ async def current_user(login: CurrentLogin) -> User:
 
 
 CurrentUser = Annotated[User, Depends(current_user)]
-"""The logged-in user. 401 if not logged in."""
+"""The logged-in user. Without a login, the response is 401."""
 
 
 async def current_session(login: CurrentLogin) -> UserSession:
@@ -234,7 +234,7 @@ async def current_session(login: CurrentLogin) -> UserSession:
 
 
 CurrentSession = Annotated[UserSession, Depends(current_session)]
-"""The request's session. 401 if not logged in."""
+"""The session of the logged-in user. Without a login, the response is 401."""
 
 
 @secured_by("bearer", _BEARER, optional=True)
@@ -251,7 +251,7 @@ async def optional_user(login: OptionalLogin) -> User | None:
 
 
 OptionalUser = Annotated[User | None, Depends(optional_user)]
-"""The logged-in user. None if not logged in, or if the session has ended."""
+"""The logged-in user, or None if nobody is logged in or the session has ended."""
 
 
 @responds({403: {"email_not_verified": "The e-mail address is not verified yet."}})
@@ -265,7 +265,7 @@ async def verified_user(request: Request, user: CurrentUser) -> User:
 
 
 VerifiedUser = Annotated[User, Depends(verified_user)]
-"""The logged-in user. 403 if the e-mail address is not verified."""
+"""The logged-in user. If their e-mail address is not verified, the response is 403."""
 
 
 @responds({403: {"superusers_only": "For superusers only."}})
@@ -277,7 +277,7 @@ async def superuser(user: CurrentUser) -> User:
 
 
 Superuser = Annotated[User, Depends(superuser)]
-"""The logged-in user. 403 if not a superuser."""
+"""The logged-in user. If they are not a superuser, the response is 403."""
 
 
 async def still_logged_in(login: CurrentLogin, users: Users, db: Db) -> Login:
@@ -297,7 +297,7 @@ async def still_superuser(login: StillLoggedIn) -> User:
 
 
 StillSuperuser = Annotated[User, Depends(still_superuser)]
-"""Like `StillLoggedIn`, for superuser routes that take a body and grant rights."""
+"""Like `StillLoggedIn`, but for superuser routes that take a body and grant rights."""
 
 
 @responds(
@@ -312,8 +312,8 @@ StillSuperuser = Annotated[User, Depends(still_superuser)]
 async def recent_login(request: Request, login: CurrentLogin, users: Users) -> UserSession:
     if not users.sessions.is_recent(login.session):
         seconds = int(users.sessions.limits.recent.total_seconds())
-        # The challenge follows RFC 9470, but the status does not: its 401 would make clients refresh a valid
-        # token.
+        # The challenge follows RFC 9470, but the status does not: the RFC's 401 would make clients refresh a
+        # valid token.
         challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
         sentence = _("Confirm your password first, with POST {path}.")
         raise Problem(
@@ -326,7 +326,7 @@ async def recent_login(request: Request, login: CurrentLogin, users: Users) -> U
 
 
 RecentLogin = Annotated[UserSession, Depends(recent_login)]
-"""The session. 403 if the password was last entered more than RECENT_LOGIN seconds ago."""
+"""The session. If the user last authenticated more than RECENT_LOGIN seconds ago, the response is 403."""
 
 
 # Your own guards go below; template updates never touch them.

@@ -37,7 +37,7 @@ class DeviceCookies:
     """
 
     def __init__(self, keys: KeyRing) -> None:
-        """*keys*: a cookie made with any other key is ignored, so its browser is unknown."""
+        """*keys*: a cookie made with any other key is ignored, so its browser counts as unknown."""
         self._keys = keys
 
     def is_ours(self, cookie: str) -> bool:

@@ -20,7 +20,7 @@ def parse_email(address: str) -> str:
     whether the domain exists.
 
     Raises:
-        InvalidEmail: with a message for the user.
+        InvalidEmail: the address is invalid. The message tells the user why.
     """
     address = address.strip()
     if len(address) > _MAX_TYPED:
@@ -65,7 +65,7 @@ def normalize_email(address: str) -> str:
     try:
         return parse_email(address)
     except InvalidEmail:
-        # Not stripped again: cutting off the end must not turn it into another person's address.
+        # Do not strip the shortened text again: it must not become another person's address.
         return "".join(_lower(each) for each in address.strip()[:_MAX_TYPED])
 
 

@@ -6,8 +6,9 @@ All HTML e-mails extend `emails/layout.html`. A feature keeps its templates in i
 development, `/dev/mails` shows every e-mail.
 
 `send_verification_email` and `send_password_reset_email` accept your own renderer, template names, subject
-and context, and any mailer. HawkAPI's mailer sends immediately. `app.mail.Mailer.for_session(...)` puts the
-e-mail into the outbox, from which it is sent after the transaction is committed.
+and context, and any mailer. HawkAPI's mailer sends the e-mail immediately. The mailer from
+`app.mail.Mailer.for_session(...)` puts it into the outbox, from which it is sent after the transaction is
+committed.
 """
 
 from collections.abc import Awaitable, Callable
@@ -120,8 +121,8 @@ async def mail_email_change(user: User, new_email: str, token: str) -> None:
         "lifetime": in_words(settings.email_change_ttl),
         **_common(session_of(user), user.id),
     }
-    # No user_id, because exports list a user's e-mails: a missing one would reveal that the address is
-    # taken (CWE-204).
+    # Do not pass user_id: exports list a user's e-mails, and the absence of this one would reveal that the
+    # address is taken (CWE-204).
     mailer = services.mail.for_session(session_of(user), lifetime=settings.email_change_ttl)
     subject = _("Confirm your new e-mail address for {app_name}").format(app_name=settings.app_name)
     await _send(mailer, new_email, subject, "email_change.html", values)
@@ -222,7 +223,7 @@ NOTICES_OF_FEATURES: dict[str, Notice] = {}
 
 @in_language_of_user
 async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None:
-    """Queue a security notice about *user*, stating what happened, when and from where."""
+    """Queue a security notice that tells *user* what happened, when and from where."""
     db = session_of(user)
     services, client, text = services_of(user), client_of_session(db), (NOTICES | NOTICES_OF_FEATURES)[notice]
     heading = _(text.heading)

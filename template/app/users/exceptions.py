@@ -72,7 +72,7 @@ class NoSecondFactor(ValueError):
     """The account does not have this factor."""
 
     def __init__(self) -> None:
-        super().__init__(_("The account has no such second factor."))
+        super().__init__(_("The account does not have this second factor."))
 
 
 class AccountDisabled(ValueError):
@@ -82,7 +82,7 @@ class AccountDisabled(ValueError):
 
 
 class WrongPassword(ValueError):
-    """A logged-in user entered the wrong password."""
+    """The password entered to confirm an action is wrong."""
 
     code = "wrong_password"
 
@@ -128,9 +128,7 @@ class NoSuchMail(ValueError):
     """The e-mail was not set aside, or no longer exists."""
 
     def __init__(self) -> None:
-        super().__init__(
-            _("There is no set-aside e-mail with this number. It may have been sent in the meantime.")
-        )
+        super().__init__(_("No set-aside e-mail has this number. It may have been sent in the meantime."))
 
 
 class MailExpired(ValueError):

@@ -1,8 +1,8 @@
 """Your code for account events. Template updates never touch this file.
 
-A hook runs inside the transaction of its event. Write in the same transaction through `session_of(user)`. An
-exception rolls back everything, including the event. Do not call other services from here: put a row into a
-table or an e-mail into the outbox, and let a worker handle it after the commit. You may remove any hook.
+A hook runs inside its event's transaction. To write in that transaction, use `session_of(user)`. An exception
+rolls back everything, including the event. Do not call other services from here: put a row into a table or
+an e-mail into the outbox, and let a worker handle it after the commit. You may remove any hook.
 """
 
 from app.database import services_of

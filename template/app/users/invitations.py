@@ -1,8 +1,9 @@
-"""Invitations: e-mailed links to create an account, and the only way to get one with REGISTRATION=closed.
+"""Invitations: e-mailed links to create an account. With REGISTRATION=closed, nobody can register without an
+invitation.
 
-An invitation is a row, and the token in its link contains the id of the row. Using the link deletes the row,
-so the link works once. A new invitation for an address replaces the older one. This module knows nothing
-about HTTP.
+An invitation is a row, and the token in its link contains the row's id. Using the link deletes the row, so
+the link works once. A new invitation for an address replaces the older one. This module knows nothing about
+HTTP.
 """
 
 from datetime import datetime, timedelta
@@ -60,8 +61,8 @@ class Invitations:
             "created_at": now,
             "expires_at": now + self._lasts,
         }
-        # One statement, so that simultaneous invitations do not violate the unique index (CWE-362). The new
-        # id invalidates the link of the earlier invitation.
+        # Use one statement, so that simultaneous invitations do not violate the unique index (CWE-362). The
+        # new id invalidates the link of the earlier invitation.
         insert = postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
         upsert = insert(UserInvitation).values(email=email, **values)
         upsert = upsert.on_conflict_do_update(index_elements=[UserInvitation.email], set_=values)
@@ -78,7 +79,7 @@ class Invitations:
         """The invitation that *token* belongs to. Changes nothing. Raises `TokenError`."""
         row = await db.get(UserInvitation, self._tokens.peek_invitation_token_sub(token))
         if row is None or row.expires_at <= clock.now():
-            raise TokenError("invitation was used, withdrawn or has expired")
+            raise TokenError("invitation was used or withdrawn, or has expired")
         self._tokens.verify_invitation_token(token, expected_email=row.email)
         return row
 
@@ -102,7 +103,7 @@ async def invite(self: "UserManager", db: AsyncSession, *, email: str, invited_b
     """Send *email* a link to create an account. Any earlier link stops working.
 
     Raises:
-        InvalidEmail: not a valid e-mail address.
+        InvalidEmail: *email* is not a valid e-mail address.
         UserAlreadyExists: the address already has an account.
     """
     email = parse_email(email)

@@ -1,9 +1,9 @@
 """The tokens in e-mailed links: 83 characters, signed, and valid for one purpose.
 
 A token is `mt_` followed by a packed struct and its HMAC-SHA-256, truncated to 128 bits, in base64url. It
-contains the account or invitation, the user's `password_version` and a digest of the address that it was sent
-to, so a new password or address invalidates it. Each purpose has its own key. You may change the lifetimes
-(in the settings), but keep the checks.
+contains the id of the account or invitation, the user's `password_version` and a digest of the address that
+it was sent to, so a new password or address invalidates it. Each purpose has its own key. You may change the
+lifetimes (in the settings), but keep the checks.
 """
 
 import base64
@@ -39,7 +39,7 @@ class MailTokens:
     """Issues and checks the tokens of one purpose."""
 
     def __init__(self, *, keys: KeyRing, audience: str, lifetime: int) -> None:
-        """*audience*: what the token is for. *lifetime*: in seconds."""
+        """*audience*: what the tokens are for. *lifetime*: how long they are valid, in seconds."""
         self._keys = keys
         self._audience = audience.encode()
         self._lifetime = lifetime
@@ -120,5 +120,6 @@ def _digest_or_nothing(email: str | None) -> bytes:
 
 
 def _digest(email: str) -> bytes:
-    """A digest instead of the address, because links end up in logs and browser histories."""
+    """A digest of *email*. Tokens contain this instead of the address, because links end up in logs and
+    browser histories."""
     return hashlib.sha256(email.encode()).digest()[:16]

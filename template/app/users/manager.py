@@ -82,14 +82,14 @@ _ALIVE = "sessions alive"
 
 
 class Notify(Protocol):
-    """Sends a security notice to the owner of an account: to the address *to* if given, otherwise to the
-    current one."""
+    """Sends a security notice to an account's owner: to the address *to* if given, otherwise to the current
+    address."""
 
     async def __call__(self, user: User, notice: str, *, to: str | None = None) -> None: ...
 
 
 class SendEmailChange(Protocol):
-    """Sends *new_email* the link that makes it the e-mail address of *user*."""
+    """Sends *new_email* the link that makes it *user*'s e-mail address."""
 
     async def __call__(self, user: User, new_email: str, token: str) -> None: ...
 
@@ -137,7 +137,7 @@ class UserManager:
     notify: Notify | None = None
     send_email_change: SendEmailChange | None = None
     deletion_grace: timedelta = timedelta()
-    """How long the owner can cancel a deletion by logging in."""
+    """How long after requesting deletion the owner can cancel it by logging in."""
     send_invitation: SendInvitation | None = None
     registration: Registration = "open"
     login_requires_verification: bool = False
@@ -158,7 +158,7 @@ class UserManager:
 
     @property
     def must_verify(self) -> bool:
-        """Whether an account must verify its address before it can log in.
+        """Whether users must verify their address before they can log in.
 
         Always true with `registration="private"`: a login that works immediately would reveal that the
         address had no account.
@@ -201,9 +201,9 @@ class UserManager:
         *extra*: values for your own columns.
 
         Raises:
-            InvalidEmail, InvalidPassword: with a message for the user.
-            UserAlreadyExists: the address is taken. Only with `registration="open"`.
-            RegistrationClosed: with `registration="closed"`.
+            InvalidEmail, InvalidPassword: the value is rejected. The message tells the user why.
+            UserAlreadyExists: the address is taken. Raised only with `registration="open"`.
+            RegistrationClosed: the manager has `registration="closed"`.
         """
         if self.registration == "closed":
             raise RegistrationClosed
@@ -245,7 +245,7 @@ class UserManager:
         later.
 
         Raises:
-            InvalidEmail, InvalidPassword: with a message for the user.
+            InvalidEmail, InvalidPassword: the value is rejected. The message tells the user why.
             UserAlreadyExists: the address is taken, or a simultaneous request took it.
         """
         email = parse_email(email)
@@ -280,10 +280,10 @@ class UserManager:
         cookie, if there is one.
 
         Raises:
-            InvalidCredentials: unknown account, wrong password, or a correct password that is currently not
-            sufficient (see `_opens`).
-            InactiveUser: correct password, but the account is disabled.
-            SecondFactorRequired: correct password, but the account has a second factor.
+            InvalidCredentials: the account does not exist, the password is wrong, or the correct password is
+            currently not sufficient (see `_opens`).
+            InactiveUser: the password is correct, but the account is disabled.
+            SecondFactorRequired: the password is correct, but the account has a second factor.
             TooManyRequests: too many recent wrong passwords. This password was not checked.
         """
         user, browsers, has_factor = await self._authenticate(
@@ -297,7 +297,7 @@ class UserManager:
     async def _authenticate(
         self, db: AsyncSession, *, email: str, password: str, browser: str
     ) -> tuple[User, set[str], bool]:
-        """The account, the browsers of its earlier logins, and whether it has a second factor."""
+        """The account, the browsers used for its earlier logins, and whether it has a second factor."""
         async with released(db) as transaction_is_ours:
             user = await self.get_by_email(db, email)
         known = self._known_browser(browser, user)
@@ -379,11 +379,11 @@ class UserManager:
         return self._can_receive_mail(user) and not user.must_reset_password and self.may_log_in(user)
 
     def is_known_browser(self, cookie: str, user: User) -> bool:
-        """Whether *cookie* proves that this browser has used the account since its password was set."""
+        """Whether *cookie* proves that this browser has used the account since the password was set."""
         return bool(self._known_browser(cookie, user))
 
     def _known_browser(self, cookie: str, user: User | None) -> str:
-        """The browser's id if it has used the account since its password was set, else an empty string."""
+        """The browser's id if it has used the account since the password was set, else an empty string."""
         return self.device_cookies.id_for(cookie, user.id, user.password_version) if user is not None else ""
 
     async def _count_failure(self, db: AsyncSession, user: User | None, known: str) -> None:
@@ -409,7 +409,7 @@ class UserManager:
             this_one = update(self.model).where(self.model.id == user.id)
             await db.execute(this_one.values(failed_logins=0, updated_at=self.model.updated_at))
 
-    # Verification of the address
+    # Address verification
 
     async def request_verify(self, db: AsyncSession, *, email: str) -> None:
         """Call `on_after_request_verify` with a token, if there is an address to verify.
@@ -462,8 +462,8 @@ class UserManager:
         e-mailed.
 
         Raises:
-            TokenError: invalid, expired or used token, or the address has changed since.
-            WrongPassword: the token is not spent. The audit log records the attempt.
+            TokenError: the token is invalid, expired or used, or the address has changed since it was sent.
+            WrongPassword: the password is wrong. The token is not spent. The audit log records the attempt.
             TooManyRequests: too many recent wrong passwords.
         """
         async with released(db):
@@ -494,7 +494,7 @@ class UserManager:
             return False
         return True
 
-    # Reset of a forgotten password
+    # Password reset
 
     async def request_password_reset(self, db: AsyncSession, *, email: str) -> None:
         """Call `on_after_forgot_password` with a token, if the account exists and is active.
@@ -518,7 +518,7 @@ class UserManager:
         return self.tokens.issue_reset(user.id, password_version=user.password_version, email=user.email)
 
     async def check_reset_token(self, db: AsyncSession, *, token: str) -> User:
-        """The account that *token* would reset. Changes nothing. Raises `TokenError`."""
+        """The account whose password *token* would reset. Changes nothing. Raises `TokenError`."""
         user = await self._user_of_token(db, self.tokens.peek_reset_token_sub(token))
         self.tokens.verify_reset_token(
             token, expected_password_version=user.password_version, expected_email=user.email
@@ -532,7 +532,7 @@ class UserManager:
         token was sent to it.
 
         Raises:
-            InvalidPassword: the token is not spent.
+            InvalidPassword: the password is not allowed. The token is not spent.
             TokenError: as in `verify`. Only one of several simultaneous uses succeeds.
         """
         # Check the rules first: a rejected password must not spend the token.
@@ -568,7 +568,8 @@ class UserManager:
         that the login ends (ASVS 7.2.4).
 
         Raises:
-            SecondFactorRequired: no session is started. The ticket for `finish_login` is committed here.
+            SecondFactorRequired: the account has a second factor. No session is started. The ticket for
+            `finish_login` is committed here.
         """
         user, browsers, has_factor = await self._authenticate(
             db, email=email, password=password, browser=browser
@@ -594,8 +595,8 @@ class UserManager:
     ) -> IssuedSession:
         """Start a session for *user*, who has proved their identity by other means.
 
-        *method*: the means, for the audit log. *includes_factor*: whether the method also counts as a second
-        factor.
+        *method*: the name of those means in the audit log. *includes_factor*: whether the method also counts
+        as a second factor.
 
         Raises:
             SessionEnded: the account cannot currently log in.
@@ -639,8 +640,8 @@ class UserManager:
     ) -> IssuedSession:
         """Start a session for *user*, who started a login earlier and has now provided a second factor.
 
-        *password_version*: the account's `password_version` when the login started. *method*: the factor, for
-        the audit log.
+        *password_version*: the account's `password_version` when the login started. *method*: the factor's
+        name in the audit log.
 
         Raises:
             SessionEnded: the account was disabled or deleted, or its password changed, in the meantime.
@@ -720,7 +721,7 @@ class UserManager:
             await self.on_after_logout(user)
 
     async def log_out_with(self, db: AsyncSession, refresh_token: str) -> None:
-        """Like `log_out`, for a client whose access token has expired.
+        """Like `log_out`, but for a client whose access token has expired.
 
         A refresh token that another tab has since rotated is accepted too. Any other token has no effect.
         """
@@ -732,8 +733,8 @@ class UserManager:
         await self.log_out(db, user, session)
 
     async def log_out_with_cookie(self, db: AsyncSession, cookie: str) -> None:
-        """Like `log_out`, for the session of a cookie that did not authenticate the request. A cookie without
-        a live session has no effect.
+        """Like `log_out`, but for a session whose cookie did not authenticate the request. A cookie without a
+        live session has no effect.
         """
         try:
             session, user = await self.sessions.by_token(db, cookie, kind=COOKIE)
@@ -921,7 +922,7 @@ class UserManager:
         owned = login is not None and login[0].id == user.id
         if not owned:
             if password is None:
-                raise OwnerRequired(_("Log in as the owner of the account, or send its password."))
+                raise OwnerRequired(_("Log in as the account's owner, or send the account's password."))
             known = self._known_browser(browser, user)
             await self._require_password(db, user, password, "email_change", known=known)
         try:
@@ -1119,7 +1120,7 @@ class UserManager:
     async def _user_of_token(self, db: AsyncSession, user_id: str) -> User:
         user = await self.get_by_id(db, user_id)
         if user is None or not self._can_receive_mail(user):
-            raise TokenError("token of nobody")
+            raise TokenError("token is not for an active account")
         return user
 
     async def _change_once(self, db: AsyncSession, user: User, *conditions: Any, **values: Any) -> bool:

@@ -1,5 +1,5 @@
-"""The tables for accounts and sessions. Add columns below the seam comment. Keep the names and types of the
-other columns."""
+"""The tables for accounts and sessions. Add your own columns below the seam comments. Keep the names and
+types of the other columns."""
 
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from app.database import Base
 # Your own imports go below; template updates never touch them.
 # isort: split
 
-SECRET = {"secret": True}  # nosec B105 - a mark on columns, not a secret
+SECRET = {"secret": True}  # nosec B105 - a marker for columns, not a secret
 """`mapped_column(..., info=SECRET)` leaves the column out of a user's data export."""
 
 
@@ -36,11 +36,11 @@ TEMPLATE_COLUMNS = frozenset(
         "updated_at",
     }
 )
-"""Columns of `User` that only the manager changes."""
+"""The columns of `User` that only the manager may change."""
 
 
 class User(Base):
-    """An account. The first columns match hawkapi-users 0.2, so that its data can be imported."""
+    """An account. The first columns match those of hawkapi-users 0.2, so that its data can be imported."""
 
     __tablename__ = "users"
 
@@ -52,17 +52,17 @@ class User(Base):
     is_verified: Mapped[bool] = mapped_column(Boolean, default=False)
     is_superuser: Mapped[bool] = mapped_column(Boolean, default=False)
     password_version: Mapped[int] = mapped_column(Integer, default=0)
-    """Increases with every new password or address and when the account is disabled. Each increase
-    invalidates all earlier tokens and sessions."""
+    """Each increase invalidates all earlier tokens and sessions. It increases when, for example, the password
+    or the e-mail address changes or the account is disabled."""
     failed_logins: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-    """Consecutive wrong passwords from unknown browsers. A login or a new password resets it to 0."""
+    """The number of consecutive wrong passwords from unknown browsers. A login or new password resets it."""
     must_reset_password: Mapped[bool] = mapped_column(Boolean, default=False, server_default="0")
     """Set by an administrator. The password is rejected until the owner sets a new one with an
     e-mailed link."""
     pending_email: Mapped[str | None] = mapped_column(String(320), default=None)
     """The requested new address. It has no effect until its link is used."""
     language: Mapped[str | None] = mapped_column(String(35), default=None)
-    """The language code for this user's pages, errors and e-mails. None: each request's language is used."""
+    """The language code for pages, errors and e-mails. None means the language of each request."""
     delete_after: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     """When the account is deleted permanently. Logging in before then cancels the deletion."""
     created_at: Mapped[datetime] = mapped_column(
@@ -83,9 +83,9 @@ def _index_for(name: str, *columns: Any, where: Any) -> None:
     Index(name, *columns, postgresql_where=where, sqlite_where=where)
 
 
-# These indexes are outside the class, so that your own `__table_args__` there do not replace them. The list
-# of accounts uses the first one. `_index_for` is for values that few accounts have: reading every account to
-# find them would take seconds if there were a million.
+# These indexes are outside the class, so that your own `__table_args__` do not replace them. The account list
+# uses the first one. `_index_for` is for values that few accounts have. Without an index, finding those among
+# a million accounts would take seconds.
 Index(None, User.created_at, User.id)
 _index_for("ix_users_superusers", User.created_at, User.id, where=User.is_superuser.is_(True))
 _index_for("ix_users_disabled", User.created_at, User.id, where=User.is_active.is_(False))
@@ -100,25 +100,25 @@ class UserSession(Base):
     __tablename__ = "user_sessions"
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=lambda: str(uuid4()))
-    """Public: appears in lists and, as `sid`, in access tokens."""
+    """The id is public: it appears in lists and, as `sid`, in access tokens."""
     user_id: Mapped[str] = mapped_column(String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True)
     kind: Mapped[str] = mapped_column(String(8))
     """`bearer` or `cookie`: how the client must send the secret."""
     secret_hash: Mapped[str] = mapped_column(String(64), info=SECRET)
     """SHA-256 of the secret. Only the client has the secret itself (ASVS 7.2.3)."""
     replaced_tokens: Mapped[str] = mapped_column(Text, default="[]", info=SECRET)
-    """Hashes of recently replaced refresh tokens and when each was replaced, as JSON."""
+    """The hashes of recently replaced refresh tokens, with the time each was replaced, as JSON."""
     password_version: Mapped[int] = mapped_column(Integer)
     """The user's `password_version` when the session started. The session ends when the version changes."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     authenticated_at: Mapped[datetime] = mapped_column(UTCDateTime)
-    """When the password was last entered."""
+    """When the user last authenticated."""
     last_seen_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
     """The absolute limit, which never changes."""
     lacks_factor: Mapped[bool] = mapped_column(Boolean, default=False, server_default="0")
-    """The account required a second factor but had none when the session started. The session can be
-    used only to set one up."""
+    """True if the account required a second factor but had none when the session started. Such a session can
+    be used only to set one up."""
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     ip_address: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(512))

@@ -22,7 +22,7 @@ class Limit:
     """The rates in one row. An empty rate means no limit."""
 
     ip: str = ""
-    """Per IP address, or per IPv6 network of 64 bits."""
+    """Per IPv4 address or IPv6 /64 network."""
     account: str = ""
     """Per account."""
     ip_and_account: str = ""
@@ -110,14 +110,14 @@ class Limits:
         buckets += _buckets(f"{row}:account", account, limit.account)
         buckets += _buckets(f"{row}:mailbox", mailbox, limit.mailbox)
         if wait := await self._acquire(buckets):
-            logger.warning("the limit of %s is reached", row)
+            logger.warning("the rate limit for %s was reached", row)
             raise TooManyRequests(wait) if ip else TooManyRequests(wait, OF_THE_ACCOUNT)
 
     async def begin(self, row: str, *, account: str) -> "Attempt":
         """Like `count`, but the caller can undo the count if the check succeeds."""
         buckets = _buckets(f"{row}:account", account, self._table.get(row, Limit()).account)
         if wait := await self._acquire(buckets):
-            logger.warning("the limit of %s is reached", row)
+            logger.warning("the rate limit for %s was reached", row)
             raise TooManyRequests(wait, OF_THE_ACCOUNT)
         return Attempt(self._limiter, buckets)
 

@@ -22,7 +22,8 @@ PasswordText = Annotated[
     str,
     msgspec.Meta(
         max_length=1024,
-        description="12 (PASSWORD_MIN_LENGTH) to 128 characters. A new password must not be easy to guess.",
+        description="PASSWORD_MIN_LENGTH (12 by default) to 128 characters. A new password must not be easy"
+        " to guess.",
     ),
 ]
 # Shown in the OpenAPI schema only. Validation and its messages are in email_addresses.py and passwords/.
@@ -31,7 +32,7 @@ LanguageText = Annotated[str, msgspec.Meta(extra_json_schema={"enum": i18n.langu
 NewPasswordText = Annotated[
     str,
     msgspec.Meta(
-        description=f"12 (PASSWORD_MIN_LENGTH) to {MAX_LENGTH} characters.",
+        description=f"PASSWORD_MIN_LENGTH (12 by default) to {MAX_LENGTH} characters.",
         extra_json_schema={"minLength": 8, "maxLength": MAX_LENGTH},
     ),
 ]
@@ -136,7 +137,7 @@ class PasswordChange(Secret):
 
 LinkToken = Annotated[
     TokenText | None,
-    msgspec.Meta(description="The token from the mailed link. Required unless it is in the path."),
+    msgspec.Meta(description="The token from the e-mailed link. Required unless it is in the path."),
 ]
 """A token in the body stays out of logs and the browser history."""
 
@@ -173,8 +174,8 @@ class ProfileUpdate(msgspec.Struct):
     language: Annotated[
         LanguageText | msgspec.UnsetType | None,
         msgspec.Meta(
-            description="The language of errors, pages and e-mails, such as `de`. Null: the language of"
-            " each request.",
+            description="The language of errors, pages and e-mails, such as `de`. If null, the language of"
+            " each request is used.",
         ),
     ] = msgspec.UNSET
     # Your own profile fields go below; template updates never touch them.
@@ -208,13 +209,13 @@ class ManagedUser(PublicUser, kw_only=True):
     delete_after: Annotated[
         datetime | None,
         msgspec.Meta(
-            description="When the account will be permanently deleted. Set if its owner has deleted it."
+            description="When the account will be permanently deleted. Null unless its owner has deleted it."
         ),
     ]
     must_reset_password: Annotated[
         bool,
         msgspec.Meta(
-            description="The password is rejected until the owner sets a new one with a mailed link."
+            description="The password is rejected until the owner sets a new one with an e-mailed link."
         ),
     ]
     # Your own fields for superusers go below; template updates never touch them.
@@ -253,7 +254,7 @@ class UserUpdate(msgspec.Struct):
     must_reset_password: Annotated[
         bool | None,
         msgspec.Meta(
-            description="If true, mails a link to set a new password. The current password stops working."
+            description="If true, e-mails a link to set a new password. The current password stops working."
         ),
     ] = None
 
@@ -307,12 +308,12 @@ class DeadMail(msgspec.Struct):
 
     id: int
     subject: str
-    user_id: Annotated[str | None, msgspec.Meta(description="Null: it belongs to no account.")]
+    user_id: Annotated[str | None, msgspec.Meta(description="Null if it belongs to no account.")]
     attempts: int
     last_error: str
     created_at: datetime
     set_aside_at: datetime
-    can_be_sent: Annotated[bool, msgspec.Meta(description="False: the link in it has expired.")]
+    can_be_sent: Annotated[bool, msgspec.Meta(description="False if the link in it has expired.")]
 
 
 class DeadMailPage(msgspec.Struct):

@@ -34,7 +34,7 @@ class SecondFactors(Protocol):
         ...
 
     async def begin(self, db: AsyncSession, user: User, *, kind: str, remember: bool) -> tuple[str, str]:
-        """Store a pending login whose password was correct. Returns its ticket and the key for its browser.
+        """Store a login that is waiting for a second factor. Returns its ticket and the key for its browser.
 
         *kind*, *remember*: properties of the session that will start once the factor is provided.
         """

@@ -2,12 +2,12 @@
 
 A session is alive while its user is active, it has not been revoked, its `password_version` matches the
 user's, and it has reached neither of two limits: the idle limit, counted from when it was last seen, and the
-absolute limit, counted from when it started. The statement that sets a new password therefore ends every
+absolute limit, counted from when it started. The UPDATE that sets a new password therefore also ends every
 session.
 
-The client holds `id.secret`:
+The client holds a token of the form `id.secret`:
 
-    secret = base64url(32 random bytes + 16 bytes of checksum)    (stored: only the SHA-256 of the 32 bytes)
+    secret = base64url(32 random bytes + 16-byte checksum)    (only the SHA-256 of the 32 bytes is stored)
 
 The checksum is an HMAC that proves that the token was issued here. It distinguishes a guessed token from a
 stolen one that is being reused. Refreshing derives the next secret from the current one, so two browser tabs
@@ -46,8 +46,8 @@ COOKIE = "cookie"
 SEEN_EVERY = timedelta(minutes=1)
 """The precision of `last_seen_at`. Writing it on every request would cost more than the request itself."""
 LISTED = 100
-"""Maximum number of sessions in a list. MAX_SESSIONS may be higher: "end all others" also ends sessions
-that are not listed."""
+"""Maximum number of sessions in a list. MAX_SESSIONS may be higher, but "end all others" also ends
+sessions that are not listed."""
 _MAX_REPLACED_TOKENS = 10
 """Maximum number of replaced refresh tokens kept per session. After this many rotations within the
 grace period, the current token is returned unchanged."""
@@ -72,7 +72,8 @@ class SessionLimits:
     not_remembered: timedelta = timedelta(days=1)
     """The absolute limit for a session without "remember me"."""
     grace: timedelta = timedelta(seconds=30)
-    """How long a replaced refresh token still returns its successor, so two tabs can refresh in parallel."""
+    """How long a replaced refresh token can still be exchanged for its successor, so that two tabs can
+    refresh at the same time."""
     recent: timedelta = timedelta(minutes=10)
     most: int = 50
     """Maximum number of sessions per account. A login beyond this ends the least recently used session."""
@@ -109,7 +110,7 @@ class Sessions:
         remember: bool = True,
         lacks_factor: bool = False,
     ) -> IssuedSession:
-        """Start a session for *user*, who just entered the password. *lacks_factor*: see `UserSession`."""
+        """Start a session for *user*, who has just authenticated. *lacks_factor*: see `UserSession`."""
         now = clock.now()
         client = client_of_session(db)
         lasts = self.limits.absolute if remember else min(self.limits.not_remembered, self.limits.absolute)
@@ -156,7 +157,7 @@ class Sessions:
         return session, user
 
     async def by_issued_token(self, db: AsyncSession, token: str) -> tuple[UserSession, User]:
-        """The live bearer session whose current or replaced refresh token is *token*.
+        """The live bearer session that *token* was issued for, even if the token has since been replaced.
 
         Use this only to end the session. Raises `SessionEnded`.
         """
@@ -178,7 +179,7 @@ class Sessions:
         )
 
     def is_recent(self, session: UserSession) -> bool:
-        """Whether the password was entered recently (RECENT_LOGIN)."""
+        """Whether the user authenticated recently (RECENT_LOGIN)."""
         return clock.now() < session.authenticated_at + self.limits.recent
 
     async def of_user(self, db: AsyncSession, user: User, *, limit: int | None = None) -> list[UserSession]:
@@ -204,7 +205,7 @@ class Sessions:
         return select(func.count()).select_from(UserSession).where(*self._alive(user)).scalar_subquery()
 
     def _alive(self, user: User) -> tuple[ColumnElement[bool], ...]:
-        """The conditions that `is_alive` checks, for queries."""
+        """The conditions that `is_alive` checks, for use in queries."""
         now = clock.now()
         return (
             UserSession.user_id == user.id,
@@ -264,7 +265,7 @@ class Sessions:
         return IssuedSession(session, user, self._token(session.id, successor))
 
     async def confirm(self, db: AsyncSession, session: UserSession, user: User) -> IssuedSession | None:
-        """Mark the session as recent after a password check. A session cookie is replaced (ASVS 7.2.4).
+        """Record that the user has authenticated again. A session cookie is replaced (ASVS 7.2.4).
 
         Returns None for a bearer session, which keeps its tokens.
 
@@ -361,7 +362,7 @@ class Sessions:
     async def remove_expired(self, db: AsyncSession) -> int:
         """Delete a batch of sessions that are past their limits. Returns the number deleted.
 
-        A revoked session is kept just as long, so that reuse of its tokens is detected.
+        A revoked session is kept just as long.
         """
         now, deleted = clock.now(), 0
         # Check one limit at a time, because each column has its own index.
@@ -416,7 +417,7 @@ class Sessions:
             for each in successors:
                 if hmac.compare_digest(_hash(each), session.secret_hash):
                     return each
-            # If there are no keys from earlier secrets, there is only one successor.
+            # Without fallback keys, there is only one successor.
             secret = next((each for each in successors if _hash(each) in times), successors[0])
         raise SessionReused(session, user)
 

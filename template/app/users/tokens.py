@@ -1,8 +1,8 @@
 """Signed tokens: those in e-mailed links, and access tokens.
 
-Each purpose has its own key (`app/keys.py`) and its own audience, so a token works only for its
-purpose. E-mailed links have short tokens (`mail_tokens.py`). Access tokens are JWTs created by hawkapi-auth.
-Their `sid` identifies the session, which is looked up on each request. You may change the lifetimes (in the
+Each purpose has its own key (`app/keys.py`) and its own audience, so a token works only for its purpose.
+E-mailed links contain short tokens (`mail_tokens.py`). Access tokens are JWTs created by hawkapi-auth. Their
+`sid` identifies the session, which is looked up on each request. You may change the lifetimes (in the
 settings) and add claims, but keep the checks.
 """
 
@@ -98,29 +98,29 @@ class UserTokens:
         return self._reset.issue(user_id, password_version=password_version, email=email)
 
     def peek_reset_token_sub(self, token: str) -> str:
-        """Like `peek_email_token_sub`, for a reset."""
+        """Like `peek_email_token_sub`, but for a password reset."""
         return self._reset.peek(token)
 
     def verify_reset_token(
         self, token: str, *, expected_password_version: int = 0, expected_email: str | None = None
     ) -> str:
-        """Like `verify_email_token`, for a reset."""
+        """Like `verify_email_token`, but for a password reset."""
         return self._reset.verify(token, password_version=expected_password_version, email=expected_email)
 
-    # Change of address
+    # Address change
 
     def issue_email_change(self, user_id: str, *, password_version: int, email: str) -> str:
         """A token that changes the account's address to *email*. It is sent to that address."""
         return self._email_change.issue(user_id, password_version=password_version, email=email)
 
     def peek_email_change_token_sub(self, token: str) -> str:
-        """Like `peek_email_token_sub`, for a change of address."""
+        """Like `peek_email_token_sub`, but for an address change."""
         return self._email_change.peek(token)
 
     def verify_email_change_token(
         self, token: str, *, expected_password_version: int, expected_email: str
     ) -> str:
-        """Like `verify_email_token`, for a change of address."""
+        """Like `verify_email_token`, but for an address change."""
         return self._email_change.verify(
             token, password_version=expected_password_version, email=expected_email
         )
@@ -136,7 +136,7 @@ class UserTokens:
         return self._invitation.peek(token)
 
     def verify_invitation_token(self, token: str, *, expected_email: str) -> str:
-        """Like `verify_email_token`, for an invitation."""
+        """Like `verify_email_token`, but for an invitation."""
         return self._invitation.verify(token, password_version=0, email=expected_email)
 
     # Access

@@ -1,7 +1,7 @@
 """Logs one line per request (logger `app.access`) and gives each request an id.
 
-A line never contains a query string, a token or a header. All log lines of a request carry its id. Responses
-include it as `X-Request-ID` so that users can quote it when they report an error.
+A line never contains a query string, a token or a header. Every log line for a request contains its id, and
+the response contains it as `X-Request-ID`, so that users can quote it when they report an error.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ logger = logging.getLogger("app.access")
 GONE = 499
 """Logged, never sent: the client disconnected before the response started (nginx uses the same status)."""
 _MAX_PART = 36
-"""The length of a UUID in characters. A longer path segment may be a token in a mistyped URL."""
+"""The length of a UUID in characters. Longer path segments are hidden: a mistyped URL may contain a token."""
 _MAX_PATH = 1024
 _HIDDEN = "..."
 _EXCHANGE = "app.exchange"
@@ -72,7 +72,7 @@ def response_has_begun(scope: Scope) -> bool:
 
 
 def request_id_of(scope: Scope) -> str:
-    """The id of a request, also for layers around all middleware. Empty before the log has seen it."""
+    """The request's id, also available to layers outside all middleware. Empty until `log_requests` runs."""
     exchange = scope.get(_EXCHANGE)
     return "" if exchange is None else exchange.request_id
 
@@ -115,7 +115,7 @@ def log_requests(app: Application) -> Application:
 
 
 def _request_id(scope: Scope) -> str:
-    """The id that a trusted proxy sent, so that its log and ours match, or else a new one."""
+    """The id sent by a trusted proxy, so that its log and ours match, or else a new id."""
     if is_from_proxy(scope):
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         if _CLEAN_ID.fullmatch(text := given.decode("latin-1")):

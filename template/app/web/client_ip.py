@@ -1,4 +1,4 @@
-"""The client of a request: its IP address and its user agent."""
+"""The client that sent a request: its IP address and user agent."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,14 +14,14 @@ MAX_USER_AGENT = 512
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The client of a request. A field is empty if it is unknown, for example on the command line."""
+    """The client that sent a request. A field is empty if unknown, for example on the command line."""
 
     ip_address: str = ""
     user_agent: str = ""
 
     @property
     def network(self) -> str:
-        """The network that rate limits count by: an IPv4 address or the /64 of an IPv6 address.
+        """The network to which rate limits apply: an IPv4 address, or the /64 that contains an IPv6 address.
 
         A site is assigned at least a /64 (RFC 6177). Empty if the address is empty.
         """
@@ -31,7 +31,7 @@ class Client:
 
 
 def client_of(request: Request) -> Client:
-    """The client of *request*. X-Forwarded-For is trusted only if a proxy in TRUSTED_PROXIES wrote it."""
+    """The client that sent *request*. X-Forwarded-For is trusted only from a proxy in TRUSTED_PROXIES."""
     agent = request.headers.get("user-agent") or ""
     printable = agent if agent.isprintable() else "".join(each for each in agent if each.isprintable())
     return Client(address_of(request.scope), printable[:MAX_USER_AGENT])
@@ -66,7 +66,7 @@ def _trusted(scope: Scope) -> list[IPv4Network | IPv6Network]:
 def _address(peer: str, forwarded: str, trusted: list[IPv4Network | IPv6Network]) -> str:
     """The client's address. Each proxy appends the address of its client, so read the list from the end.
 
-    The first address that is not a trusted proxy is the client. The entries before it may be forged.
+    The first address that is not a trusted proxy's is the client's. The entries before it may be forged.
     """
     address = _plain(peer)
     for each in reversed([part for part in forwarded.split(",") if part.strip()]):

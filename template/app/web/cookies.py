@@ -35,7 +35,7 @@ def set_cookie(
     browser closes.
 
     Raises:
-        ValueError: the name or the value has characters that RFC 6265 does not allow. Encode it first.
+        ValueError: the name, value or path has characters that RFC 6265 does not allow. Encode it first.
     """
     if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value) or ";" in path:
         raise ValueError(f"The cookie {name!r} has characters that RFC 6265, section 4.1.1, does not allow.")
@@ -50,7 +50,7 @@ def set_cookie(
 
 
 def delete_cookie(request: Request, name: str, *, path: str = "/", secure: bool = True) -> None:
-    """Delete a cookie in the browser. *path* and *secure* must be the same as when it was set."""
+    """Delete a cookie in the browser. *path* and *secure* must be the same as when the cookie was set."""
     set_cookie(request, name, "", max_age=0, path=path, secure=secure)
 
 
@@ -61,7 +61,7 @@ def read_cookies(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     0.2.0 also strips the bytes 0x85 and 0xA0 and uses the last cookie. Any host in the domain could then set
     `\\xa0__Host-session` for all hosts and replace the session (CWE-20; RFC 6265bis, section 4.1.3.2).
 
-    Hooks of a HawkAPI middleware get HawkAPI's own request: use this function there.
+    The hooks of HawkAPI middleware get HawkAPI's own request, so use this function there.
     """
     # HTTP/2 clients may send each cookie in a separate field (RFC 9113, section 8.2.3).
     fields = [value for name, value in headers if name == b"cookie"]
@@ -74,6 +74,6 @@ def read_cookies(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _unquoted(value: bytes) -> bytes:
-    """RFC 6265, section 4.1.1, allows quotes around a value."""
+    """*value* without the quotes that may surround it (RFC 6265, section 4.1.1)."""
     bare = value.strip(b" \t")
     return bare[1:-1] if len(bare) > 1 and bare[:1] == bare[-1:] == b'"' else bare

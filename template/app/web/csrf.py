@@ -20,14 +20,14 @@ class CrossSiteRequest(Problem):
 
 @needs("")
 def require_same_origin(request: Request) -> None:
-    """Reject an unsafe request unless the browser indicates that it comes from a page of this application,
-    or from a front end that CORS_ORIGINS lists, on another host of the same site.
+    """Reject an unsafe request unless the browser indicates that it comes from one of this application's
+    pages, or from a front end that runs on another host of the same site and is listed in CORS_ORIGINS.
 
     Browsers indicate this in `Sec-Fetch-Site`, which pages cannot change. Older browsers send only `Origin`,
     which is compared with BASE_URL. A request with neither header is rejected: non-browser clients that use
     the cookie must send `Origin`. Only a browser knows which hosts belong to the same site (the public suffix
     list), so a front end's request must have `Sec-Fetch-Site: same-site`. A request from another site is
-    rejected even if CORS_ORIGINS lists the site.
+    rejected even if the site is listed in CORS_ORIGINS.
 
     Raises:
         CrossSiteRequest: the request may come from another site.

@@ -7,12 +7,12 @@ from app.web.problems import invalid
 
 
 def to_cursor(moment: datetime, key: str) -> str:
-    """The cursor that follows the entry at *moment*. *key* distinguishes entries with the same time."""
+    """The cursor for the page after the entry at *moment*. *key* distinguishes entries with the same time."""
     return base64.urlsafe_b64encode(f"{moment.isoformat()} {key}".encode()).decode()
 
 
 def from_cursor(cursor: str) -> tuple[datetime, str]:
-    """The arguments that `to_cursor` was given. Raises a 400 if `to_cursor` did not make *cursor*."""
+    """The arguments that were passed to `to_cursor`. Raises a 400 if *cursor* did not come from it."""
     try:
         text, _, key = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(" ")
         moment = datetime.fromisoformat(text)

@@ -15,8 +15,8 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 MIGRATIONS_ARE_PENDING = (
-    "The database lacks a table or column of the models. Migrations are pending: run `uv run app db revision"
-    ' -m "..."` if a model has changed, then `uv run app db upgrade`.'
+    "The database lacks a table or column that the models define. Migrations are pending: run `uv run app db"
+    ' revision -m "..."` if a model has changed, then `uv run app db upgrade`.'
 )
 
 _UNDEFINED_TABLE, _UNDEFINED_COLUMN, _UNIQUE_VIOLATION = "42P01", "42703", "23505"
@@ -50,7 +50,7 @@ def is_damaged(error: BaseException | None) -> bool:
 
 
 def waited_for_database(error: TimeoutError) -> bool:
-    """Whether the code was waiting for the database when `asyncio.timeout` cancelled it with *error*."""
+    """Whether the code was waiting for the database when `asyncio.timeout` expired and raised *error*."""
     traceback = error.__cause__.__traceback__ if error.__cause__ is not None else None
     frames = walk_tb(traceback)
     return any(frame.f_globals.get("__name__", "").startswith("sqlalchemy.") for frame, _ in frames)
@@ -68,7 +68,7 @@ def begins_outage(error: BaseException) -> bool:
 
 
 def names_of(error: BaseException) -> str:
-    """The classes of *error* and its cause. Unlike the message, they contain nothing private."""
+    """The class names of *error* and its cause. Unlike the message, they contain nothing private."""
     cause: object = getattr(error, "orig", None)
     return " from ".join(type(each).__name__ for each in (error, cause) if each is not None)
 
@@ -92,7 +92,7 @@ def is_already_there(error: BaseException) -> bool:
 
 
 def log_missing_migration(logger: logging.Logger, error: BaseException) -> bool:
-    """If *error* means that migrations are pending, log that. Returns whether it does.
+    """If *error* means that migrations are pending, log that and return True.
 
     Tasks, the mail worker and every request fail at the same time, so each missing name is logged only once
     every ten minutes, without a traceback.
@@ -113,8 +113,9 @@ def _log_once(logger: logging.Logger, message: str, period: int) -> None:
 def taken_fields(error: BaseException) -> list[str]:
     """The columns of the unique constraint or index that *error* violates. Empty for any other error.
 
-    PostgreSQL names the constraint, so the columns come from the naming convention (`app/database`) or from
-    PostgreSQL's own. The columns of a composite constraint are returned as one name, joined by underscores.
+    For PostgreSQL, the columns are derived from the constraint's name, which follows the naming convention in
+    `app/database` or PostgreSQL's own. The columns of a composite constraint are returned as one name, joined
+    by underscores.
     """
     if not isinstance(error, IntegrityError) or error.orig is None:
         return []

@@ -1,7 +1,7 @@
-"""Health routes for load balancers and orchestrators: /livez (the process responds), /readyz (it can serve
+"""Health routes for load balancers and orchestrators: /livez (the process responds) and /readyz (it can serve
 requests).
 
-The routes are public, so they report only what works.
+The routes are public, so they report only which checks pass, without details.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ async def readyz(request: Request) -> JSONResponse:
     """Whether everything that requests depend on is available. Add checks with
     `@app.readiness_check("name")`."""
     checks = request.scope["app"].readiness_checks
-    # Run all checks concurrently, so that several that hang take no longer than one.
+    # Run all checks concurrently, so that several hanging checks take no longer than one.
     results = await asyncio.gather(*(_result_of(name, check) for name, check in checks.items()))
     worst = max(results, default=Result.GOOD)
     body = Readiness(

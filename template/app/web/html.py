@@ -29,7 +29,7 @@ _MAX_CACHED = 256
 
 
 class HtmlPages:
-    """Renders the templates of all folders. If several folders have a layout, the last one added is used."""
+    """Renders the templates in all folders. If several folders have a layout, the one added last is used."""
 
     def __init__(self, app_name: str) -> None:
         self._loader = FileSystemLoader([_TEMPLATES])
@@ -74,7 +74,7 @@ class HtmlPages:
         self._sources = f"style-src 'sha256-{digest}'"
 
     def policy(self, more: str = "") -> str:
-        """The Content-Security-Policy of pages. *more*: further directives, such as `frame-src 'self';`."""
+        """The Content-Security-Policy for pages. *more*: further directives, such as `frame-src 'self';`."""
         return (
             f"default-src 'none'; {self._sources}; {more} form-action 'self';"
             " base-uri 'none'; object-src 'none'; frame-ancestors 'none'"

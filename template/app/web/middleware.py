@@ -10,7 +10,7 @@ From the outermost to the innermost, with the reason for each position:
 7. `check_host`: a request for a host name that is not served gets only an error, without CORS headers.
 8. CORS: outside the layers that send errors, so a front end can read the errors.
 9. `limit_size` and 10. `limit_time`: before any work is done for the request.
-11. `App`: turns exceptions into responses, then runs your middleware, then the route.
+11. `App`: runs your middleware, then the route, and turns their exceptions into responses.
 
 Your own middleware (`app.add_middleware`) is part of 11. You may change the headers in `_ALWAYS`. Do not
 change the order of the layers.
@@ -52,10 +52,10 @@ _ALWAYS = (
         b"default-src 'none'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'",
     ),
 )
-"""The headers of every response, including errors (ASVS 3.4). A header set by a handler takes precedence.
+"""The headers on every response, including errors (ASVS 3.4). A header set by a handler takes precedence.
 
 The policy forbids everything: a response opened in a browser loads and runs nothing, and other sites cannot
-show it in a frame. Pages allow what they need: `app/web/html.py`.
+show it in a frame. Pages set their own policy; see `app/web/html.py`.
 """
 _HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^:\[\]]+))(?::[0-9]*)?")
 _EXEMPT = frozenset({"/livez", "/readyz", "/healthz"})
@@ -130,7 +130,7 @@ def respond_to_head(app: Application) -> Application:
             with suppress(_HeadIsSent):
                 await app(as_get, receive, _without_body(send))
         finally:
-            # Layers that `App.wrap` adds see only the scope of the HEAD request, so set the route there too.
+            # Layers added with `App.wrap` see only the HEAD request's scope, so set the route there too.
             if "route" in as_get:
                 scope["route"] = as_get["route"]
 
@@ -161,7 +161,7 @@ def well_formed(app: Application) -> Application:
 
     CR, LF and NUL are removed from header values, because they could end the header (CWE-113). A 204 or 304
     has no body and no header that describes one (RFC 9110, sections 8.6 and 15.3.5). Caches do not store JSON
-    unless the handler allows it, because it may be personal data or tokens (RFC 6749, section 5.1; ASVS
+    unless the handler allows it, because it may contain personal data or tokens (RFC 6749, section 5.1; ASVS
     14.3.2). The same applies to every response to a logged-in user. A response that sets a cookie is never
     stored: a cache would give the cookie to other users (CVE-2025-48947).
     """
@@ -202,8 +202,8 @@ def _checked(scope: Any, send: Any, cookies: list[tuple[bytes, bytes]]) -> Any:
 def strict_transport_security(settings: Settings | None) -> bytes:
     """The value of the Strict-Transport-Security header (RFC 6797; ASVS 3.4.1), or empty for no header.
 
-    Production only: a browser that has seen the header uses only HTTPS for this host name until `max-age` has
-    passed.
+    It is sent only in production: a browser that has seen the header uses only HTTPS for this host name until
+    `max-age` has passed.
     """
     if settings is None or settings.environment != "production" or not settings.hsts_max_age:
         return b""
@@ -321,10 +321,10 @@ def check_host(app: Application, allowed: Iterable[str]) -> Application:
     X-Forwarded-Host is never read. Links are built from BASE_URL, so this is a second line of defense against
     attacks on caches and browsers (DNS rebinding).
 
-    A request may also name a host in its target (`GET http://name/ HTTP/1.1`, `:authority` of HTTP/2). That
-    name takes precedence over the Host field (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1). Granian 2.8
-    forwards it as Host if there is no Host field and drops it otherwise. The two cannot be compared here, so
-    the Host field is used: a proxy must set it to the name that it used for routing.
+    A request may also name a host in its target (`GET http://name/ HTTP/1.1`, or `:authority` in HTTP/2).
+    That name takes precedence over the Host field (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1). Granian
+    2.8 forwards it as Host if there is no Host field and drops it otherwise. The two cannot be compared here,
+    so the Host field is used: a proxy must set it to the name that it used for routing.
     """
     names = frozenset(allowed)
     as_sent = frozenset(f"[{name}]".encode() if ":" in name else name.encode() for name in names)

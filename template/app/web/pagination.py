@@ -6,9 +6,9 @@
         return await paginate(db, mine, page, by=[Thing.created_at.desc()], show=public)
 
 A page starts after the last row of the previous page (keyset pagination). So the thousandth page costs as
-much as the first, and other rows are neither repeated nor skipped if rows are added or deleted meanwhile.
-The table needs an index on the columns of the query's condition, the columns in `by` and the primary key, in
-that order:
+much as the first, and rows that are added or deleted in the meantime do not cause others to be repeated or
+skipped. The table needs an index on the columns in the query's condition, the columns in `by` and the primary
+key, in that order:
 
     __table_args__ = (Index(None, "owner_id", "created_at", "id"),)
 """

@@ -1,4 +1,4 @@
-"""Every error response of this application: RFC 9457 problem details, never a parser's own message.
+"""This application's error responses: RFC 9457 problem details, never a parser's own message.
 
 Raise `Problem` (or the framework's `HTTPException`) from anywhere below a route. `problem_for` turns
 all other exceptions into responses. Every response has a `code`, which programs can rely on: messages may
@@ -198,7 +198,7 @@ def database_unavailable() -> Response:
 
 
 def _is_unstorable_value(error: Exception) -> bool:
-    """Whether the database rejected a value, such as a number out of range or text with NUL.
+    """Whether the database rejected a value, such as a number out of range or text that contains NUL.
 
     SQLSTATE class 22 is "data exception". asyncpg rejects some values itself with a DataError, before the
     server sees them. SQLite's driver raises OverflowError.
@@ -221,7 +221,7 @@ _SCHEMA = {"$ref": "#/components/schemas/ProblemDetails"}
 
 
 def describe(status: int, codes: Mapping[str, str]) -> dict[str, Any]:
-    """The OpenAPI response object for an error response. *codes*: maps each code to when it is sent.
+    """The OpenAPI response object for an error response. *codes*: when each code is sent.
 
     The status's default code is always listed, because hooks and middleware may also raise a `Problem`.
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class JSONStream:
-    """A JSON document in parts.
+    """A JSON document that is sent in parts.
 
     The request's session is closed before the first part is sent, so *parts* must open its own. It must not
     hold a session while the client reads a part.

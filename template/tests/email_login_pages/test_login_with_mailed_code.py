@@ -13,7 +13,7 @@ REQUEST, CODE = "/login/email", "/login/email/code"
 async def test_the_login_page_leads_there_and_keeps_the_return_path(browser):
     page = (await browser.get("/login", params={"next": NEXT})).text
 
-    assert f'<a href="{REQUEST}?next=/account/sessions">Log in with a code by e-mail</a>' in page
+    assert f'<a href="{REQUEST}?next=/account/sessions">Log in with an e-mailed code</a>' in page
 
 
 async def test_a_login_with_a_code(ada, browser, mailed_code):
@@ -108,8 +108,8 @@ async def test_the_activity_describes_the_events(ada, browser, mailed_code):
     assert METHOD == "email"
     for sentence in (
         "A login code was requested",
-        "A wrong mailed code was entered at login",
-        "Logged in with a mailed code",
+        "A wrong e-mailed code was entered at login",
+        "Logged in with an e-mailed code",
     ):
         assert f"<strong>{sentence}</strong>" in page
 

@@ -47,7 +47,7 @@ def what_is_still_missing() -> str:
 
 
 def library_table(name: str, *own: Any) -> Table:
-    """The table that hawkapi-users creates, with custom columns."""
+    """The table created by hawkapi-users, with custom columns."""
     time = DateTime(timezone=True)
     return Table(
         name,
@@ -86,7 +86,7 @@ ACCOUNTS = [
 
 @pytest.fixture
 def database(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of a new database without tables, which the commands use."""
+    """The URL of a new database without tables, used by the commands."""
     name = f"test_{uuid4().hex[:12]}"
     is_sqlite = database_url.startswith("sqlite")
     file = f"sqlite+aiosqlite:///{tmp_path / 'old.db'}"
@@ -277,7 +277,7 @@ def test_your_own_columns_are_kept_and_named(run_import: Import, database: str):
 
 
 def test_imported_times_match_in_queries(run_import: Import, database: str):
-    """SQLite stores times as text, and the library writes whole seconds as 05.000000."""
+    """SQLite stores times as text, and the library writes whole seconds with a fraction: 05.000000."""
     create(database, library_table("users"), ACCOUNTS)
     same_time = select(func.count()).where(User.__table__.c.created_at == ACCOUNTS[0]["created_at"])
 
@@ -314,7 +314,7 @@ def test_migrations_of_the_old_application_are_named_and_forgotten(run_import: I
 
     result = run_import()
 
-    assert "alembic_version forgets old_0007" in result.stdout
+    assert "alembic_version no longer lists old_0007" in result.stdout
     assert what_is_still_missing() == ""
     assert "old_0007" not in revisions(database)
 
@@ -526,7 +526,7 @@ def test_a_database_without_such_a_table_is_refused(run_import: Import, database
 def test_a_missing_database_is_not_created(run_import: Import, sqlite: str, tmp_path: Path):
     sentence = refusal(run_import())
 
-    assert "Set DATABASE_URL to the database of the old application." in sentence
+    assert "Set DATABASE_URL to the old application's database." in sentence
     assert not (tmp_path / "old.db").exists()
 
 

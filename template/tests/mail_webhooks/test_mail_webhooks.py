@@ -1,4 +1,4 @@
-"""An address that bounces or complains gets no more e-mail until it is confirmed."""
+"""A mailbox that bounces, or whose owner complains, gets no more e-mail until the mark is cleared."""
 
 import asyncio
 from collections.abc import Callable

@@ -27,7 +27,7 @@ from tests.conftest import make_client, make_settings
 TOKEN = "mt_" + "x" * 80
 WRONG = {"email": "ada@example.com", "password": "not the password"}
 CLIENT = "203.0.113.9"
-"""The address of `make_client`'s client."""
+"""The IP address of `make_client`'s client."""
 METRIC = re.compile(r"[a-z_]+_(?:total|bucket|count|seconds|bytes|pending)\b|\bmails\b")
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 

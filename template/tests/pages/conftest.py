@@ -1,4 +1,4 @@
-"""Fixtures for the page tests: browsers that keep cookies, with and without a login."""
+"""Fixtures for the page tests: browsers that keep cookies, logged in or not."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,7 +18,7 @@ type MakeBrowser = Callable[..., Awaitable[Browser]]
 
 @pytest.fixture
 async def make_browser(app: App) -> AsyncIterator[MakeBrowser]:
-    """`await make_browser()`: a browser without a login, for this application or another one."""
+    """`await make_browser()`: a browser that is not logged in, for this application or another one."""
     async with AsyncExitStack() as stack:
 
         async def make(of: App = app) -> Browser:
@@ -35,7 +35,7 @@ async def make_browser(app: App) -> AsyncIterator[MakeBrowser]:
 
 @pytest.fixture
 async def browser(make_browser: MakeBrowser) -> Browser:
-    """A browser without a login."""
+    """A browser that is not logged in."""
     return await make_browser()
 
 

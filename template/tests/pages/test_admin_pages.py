@@ -77,7 +77,7 @@ def make_dead_mail(db):
 
 
 def message_of(answer):
-    """The name of the message on the next page."""
+    """The name of the message that the next page shows."""
     found = re.search(r"__Host-message=(\w+)", answer.headers.get("set-cookie", ""))
     return found and found[1]
 

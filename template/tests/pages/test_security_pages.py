@@ -60,7 +60,7 @@ def visible(answer):
     return answer.status_code, text, headers, cookies
 
 
-# 13: who has an account
+# Checklist 13: who has an account
 
 
 @pytest.mark.parametrize("path", ["/login", "/forgot", "/verify"])
@@ -94,12 +94,12 @@ async def test_private_registration_does_not_reveal_who_is_registered(
     assert len({mail.subject for mail in await outbox()}) == 2
 
 
-# 24: where forms redirect to
+# Checklist 24: where forms redirect to
 
 
 @pytest.mark.parametrize("next", HOSTILE)
 async def test_an_unsafe_return_path_is_replaced(browser, log_in, make_user, next):
-    """Checklist 24; advisory 14 (CWE-601): in the form, after login, and if the user is already logged in."""
+    """Checklist 24 (CWE-601): this applies in the form, after login, and if the user is already logged in."""
     user = await make_user("ada@example.com")
     signed_in = await log_in(user)
 
@@ -116,7 +116,7 @@ async def test_an_unsafe_return_path_is_replaced(browser, log_in, make_user, nex
 
 @pytest.mark.parametrize("hosts", [[], ["test"]])
 async def test_login_never_redirects_to_another_site(build_app, make_browser, make_user, hosts):
-    """Checklist 24; advisory 48: even if ALLOWED_HOSTS allows any host."""
+    """Checklist 24: this applies even if ALLOWED_HOSTS allows any host."""
     await make_user("ada@example.com")
     browser = await make_browser(build_app(allowed_hosts=hosts))
 
@@ -140,7 +140,7 @@ async def test_a_message_is_text_and_no_html(browser, monkeypatch):
     assert "<b>You" not in text
 
 
-# 34, 35: cookies and forged forms
+# Checklist 34 and 35: cookies and forged forms
 
 
 async def test_the_session_cookie_is_bound_to_this_host(browser, make_user):
@@ -228,11 +228,11 @@ async def test_an_empty_profile_has_no_page(log_in, make_user):
     assert status == (200 if ProfileForm.__struct_fields__ else 404)
 
 
-# 37: caches
+# Checklist 30: caches
 
 
 async def test_responses_with_a_cookie_or_a_login_are_not_cached(browser, log_in, make_user):
-    """Advisory 37; checklist 30: this applies to pages, redirects and errors."""
+    """Checklist 30: this applies to pages, redirects and errors."""
     user = await make_user("ada@example.com")
     signed_in = await log_in(user)
     login = PASSWORD | {"email": "ada@example.com"}
@@ -256,7 +256,7 @@ async def test_responses_with_a_cookie_or_a_login_are_not_cached(browser, log_in
     assert {each.headers["referrer-policy"] for each in answers} == {"no-referrer"}
 
 
-# 9, 10: limits
+# Checklist 9 and 10: limits
 
 
 @pytest.mark.parametrize("path", sorted(ROWS))
@@ -285,7 +285,7 @@ async def test_pages_and_json_routes_share_the_count_of_wrong_passwords(app, man
     assert answer.status_code == 429
 
 
-# 7: password managers
+# Checklist 7: password managers
 
 
 @pytest.mark.parametrize(

@@ -293,7 +293,7 @@ async def test_a_response_of_another_site_is_refused(client, owner, person, phon
 
 
 async def test_in_place_of_a_password_it_must_verify_its_user(client, owner, person, phone, confirm):
-    """Checklist 31. A stolen phone that nobody can unlock must not log in."""
+    """Checklist 31. A thief who cannot unlock the phone must not be able to log in with it."""
     phone.flags &= ~VERIFIED
     options = (await client.post("/users/me/confirm/passkey/options", headers=owner.headers)).json()
 

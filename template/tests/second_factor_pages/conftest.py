@@ -65,7 +65,7 @@ async def follow(browser: httpx.AsyncClient, answer: httpx.Response) -> httpx.Re
 
 
 def codes_on(page: httpx.Response) -> list[str]:
-    """The recovery codes that *page* shows."""
+    """The recovery codes on *page*."""
     return re.findall(r"\b(?:[A-Z]{4}-){6}[A-Z]{4}\b", page.text)
 
 

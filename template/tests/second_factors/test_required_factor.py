@@ -113,7 +113,7 @@ async def test_of_superusers_only(make_user, require, enter, person):
 
 
 async def test_a_new_superuser_must_log_in_again(make_user, login, require, client, db, manager):
-    """Checklist 33. An existing session has no factor."""
+    """Checklist 33. The existing session was started without a factor."""
     await make_user("root@example.com", is_superuser=True)
     ada = await make_user()
     require("admins")

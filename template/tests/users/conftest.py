@@ -111,7 +111,7 @@ type BeginSession = Callable[..., Awaitable[IssuedSession]]
 
 @pytest.fixture
 def begin_session(db: Database, manager: UserManager) -> BeginSession:
-    """`await begin_session(user, kind="cookie")`: a session of *user*, with its client's token."""
+    """`await begin_session(user, kind="cookie")`: a session for *user*, with its client's token."""
 
     async def begin(user: User, **options: Any) -> IssuedSession:
         async with db.session() as session:
@@ -192,7 +192,7 @@ def outbox_rows(db: Database) -> Callable[[], Awaitable[int]]:
 
 @pytest.fixture
 def statements(app: App) -> Iterator[list[str]]:
-    """The first words of the SQL statements sent so far."""
+    """The first word of each SQL statement sent so far."""
     seen: list[str] = []
 
     def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
@@ -362,7 +362,9 @@ async def admin(
 def logins(
     client: httpx.AsyncClient, manager: UserManager, begin_session: BeginSession
 ) -> Callable[[User], Awaitable[Callable[[], Awaitable[list[int]]]]]:
-    """`try_all = await logins(user)` logs in. `await try_all()`: the statuses for access, cookie, refresh."""
+    """`try_all = await logins(user)` logs in. `await try_all()`: the statuses of requests with the access
+    token, the cookie and the refresh token.
+    """
 
     async def begin(user: User) -> Callable[[], Awaitable[list[int]]]:
         bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
@@ -452,7 +454,7 @@ class Visit:
 
 @pytest.fixture
 def visit(begin_session: BeginSession, manager: UserManager) -> Callable[..., Awaitable[Visit]]:
-    """`headers=(await visit(user, "cookie")).headers`: the headers of a new session of *user*."""
+    """`headers=(await visit(user, "cookie")).headers`: the headers of a new session for *user*."""
 
     async def begin(user: User, kind: str = "bearer") -> Visit:
         issued = await begin_session(user, kind=kind)

@@ -1,4 +1,4 @@
-"""The audit log: it records each event once, with actor and origin, including failures but no secrets."""
+"""The audit log records each event once, including failures, with its actor and origin but no secrets."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,7 @@ INSTANT = timedelta(microseconds=1)
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
-# Events of the account "ada", caused by its owner or by the superuser "root"
+# Events on the account "ada", caused by its owner or by the superuser "root"
 
 
 async def logs_in(it):

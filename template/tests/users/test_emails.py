@@ -1,4 +1,4 @@
-"""The verification and reset e-mails: what they say, where their links point, what can be replaced."""
+"""The verification and reset e-mails: what they say, where their links point, and what can be replaced."""
 
 from pathlib import Path
 
@@ -66,7 +66,7 @@ async def test_subject_sender_and_texts_name_the_application(other_client, make_
 
 @ASKING
 async def test_the_mail_states_the_configured_lifetime(other_client, make_user, outbox, purpose):
-    """The lifetime in an e-mail used to be hard-coded, regardless of the setting."""
+    """The lifetime in an e-mail comes from the setting and is not hard-coded."""
     await make_user("ada@example.com")
     client = await other_client(verify_ttl=2700, reset_ttl=2700)
 

@@ -14,7 +14,7 @@ NEW = {"password": "a brand new password"}
 
 @pytest.fixture
 def record(manager):
-    """`calls = record("on_after_login")`: the arguments of every call of that hook."""
+    """`calls = record("on_after_login")`: the arguments of every call to that hook."""
 
     def replace(name):
         calls = []

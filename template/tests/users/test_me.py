@@ -1,4 +1,4 @@
-"""GET /users/me: the user of the access token, read from the database each time."""
+"""GET /users/me: the access token's user, read from the database each time."""
 
 import pytest
 

@@ -1,5 +1,5 @@
-"""Security notices: each is sent once, to the right address, with time, IP address and browser, and nothing
-secret.
+"""Security notices: each is sent once, to the right address. It states the time, IP address and browser, and
+contains no secret.
 """
 
 import re

@@ -425,7 +425,7 @@ async def test_every_session_of_every_account_can_be_ended(manager, db, make_use
     assert await hers() == await his() == [401, 401, 401]
 
 
-# Checklist 23: the last superuser. test_last_superuser.py tests each way.
+# Checklist 23: the last superuser. test_last_superuser.py tests each way of removing it.
 
 
 async def test_the_last_superuser_keeps_the_role(admin, root, make_user, stored):

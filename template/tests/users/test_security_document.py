@@ -17,7 +17,7 @@ SECURITY = "\n".join(
 
 
 def _rows(first_cell: str) -> Iterator[tuple[str, list[str]]]:
-    """The rows of all tables whose first cell matches: that cell's content and the other cells."""
+    """All table rows whose first cell matches: that cell's content and the other cells."""
     for line in SECURITY.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if found := re.fullmatch(first_cell, cells[0]):
@@ -25,7 +25,7 @@ def _rows(first_cell: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _named_in_code() -> set[str]:
-    """The purposes in calls of `KeyRing` and `keys_for`, and the values of constants named `PURPOSE`."""
+    """The purposes in calls to `KeyRing` and `keys_for`, and the values of constants named `PURPOSE`."""
     code = "".join(path.read_text("utf-8") for path in (PROJECT / "app").rglob("*.py"))
     calls = re.findall(r'(?:keys_for\(|KeyRing(?:\.of)?\([^()]+, )"([^"]+)"\)', code)
     found = calls + re.findall(r'^PURPOSE = "(.+)"$', code, re.MULTILINE)
@@ -59,7 +59,7 @@ def test_the_maximum_lifetimes_match_the_code() -> None:
 
 
 def test_the_keys_match_the_code(build_app, monkeypatch) -> None:
-    """ASVS 11.1.2: the keys are those of app/keys.py and all its callers."""
+    """ASVS 11.1.2: the keys are those in app/keys.py and all its callers."""
     derived: set[str] = set()
     derive = hmac.new
 

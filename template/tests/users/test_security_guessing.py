@@ -274,7 +274,7 @@ async def test_the_block_caused_by_strangers_expires(at, flood, make_user, set_c
 
 @pytest.fixture
 def hundred_failures(change):
-    """`await hundred_failures(user)`: the account is one wrong password away from being locked."""
+    """`await hundred_failures(user)`: leave the account one wrong password away from being locked."""
 
     async def set_to(user):
         await change(user, failed_logins=MAX_FAILED_LOGINS - 1)

@@ -46,7 +46,7 @@ class Link:
 
 @pytest.fixture
 def link(db, manager, make_user):
-    """`await link("verify")`: an e-mailed link of a new account."""
+    """`await link("verify")`: an e-mailed link for a new account."""
 
     async def make(purpose):
         path = f"/users/{purpose}"
@@ -91,7 +91,7 @@ def contents(db):
     return read
 
 
-# 26: opened, used, used concurrently
+# Checklist 26: opened, used, used concurrently
 
 
 @EACH
@@ -164,7 +164,7 @@ async def test_only_one_of_two_concurrent_uses_succeeds(link, use, at_once, purp
     assert second in (400, 409)
 
 
-# 28: rejected requests do not use up the link
+# Checklist 28: rejected requests do not use up the link
 
 
 @SETTING_A_PASSWORD
@@ -198,7 +198,7 @@ async def test_a_link_does_not_log_in(link, use, session_rows, purpose, way):
     assert "access_token" not in answer.text
 
 
-# 30: the URL stays private
+# Checklist 30: the URL stays private
 
 
 @pytest.fixture
@@ -313,7 +313,7 @@ async def test_a_page_without_a_token_says_the_link_is_dead(client, link, purpos
     assert "no longer works" in answer.text
 
 
-# 30: where e-mailed links point
+# Checklist 30: where e-mailed links point
 
 ELSEWHERE = pytest.mark.parametrize(
     "headers",
@@ -369,7 +369,7 @@ async def test_the_mail_to_an_existing_account_is_not_built_from_the_request(
     assert "evil" not in mail.text_body + mail.html_body
 
 
-# 7: password managers
+# Checklist 7: password managers
 
 
 @EACH

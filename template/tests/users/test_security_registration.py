@@ -145,7 +145,7 @@ async def test_registering_a_taken_address_does_not_make_the_browser_known(
 
 @pytest.fixture
 def all_statements():
-    """The first words of the SQL statements of all applications so far."""
+    """The first word of each SQL statement that any application has sent so far."""
     seen = []
 
     def note(connection, cursor, statement, *rest):
@@ -426,7 +426,7 @@ async def test_a_wrong_password_keeps_the_link_valid(client, registered, account
 
 @pytest.mark.parametrize("way", ["path", "body", "form"])
 async def test_an_invitation_does_not_verify_an_account_created_otherwise(client, manager, db, accounts, way):
-    """Advisory 25. Checklist 29: the link neither verifies that account nor changes its password."""
+    """Checklist 29: the link neither verifies that account nor changes its password."""
     async with db.session() as session:
         _, token = await manager.invitations.make(session, "ada@example.com", invited_by="cli")
     await client.post("/users/register", json=ATTACK)

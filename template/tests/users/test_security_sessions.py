@@ -40,7 +40,7 @@ def log_in(client):
     return send
 
 
-# 16: a new token whenever the password is entered
+# Checklist 16: a new token whenever the password is entered
 
 
 async def test_a_login_replaces_the_cookie(log_in, make_user, headers_of_answer, status_of):
@@ -79,7 +79,7 @@ async def test_a_new_password_replaces_the_cookie(client, log_in, make_user, hea
     assert (await status_of(old), await status_of(new)) == (401, 200)
 
 
-# 17: fixation
+# Checklist 17: fixation
 
 
 async def test_a_login_does_not_adopt_an_invented_cookie(log_in, make_user, headers_of_answer, status_of):
@@ -107,7 +107,7 @@ async def test_a_login_does_not_adopt_the_attackers_session_cookie(
     assert (await client.get("/users/me", headers=new)).json()["id"] == user.id
 
 
-# 18: both limits
+# Checklist 18: both limits
 
 
 @KINDS
@@ -153,7 +153,7 @@ async def test_a_busy_session_ends_too(
     assert await status_of(headers_of(issued)) == status
 
 
-# 19: logout
+# Checklist 19: logout
 
 
 @KINDS
@@ -179,7 +179,7 @@ async def test_logging_out_again_succeeds(client, make_user, begin_session, head
     assert [answer.status_code for answer in answers] == [204, 204, 204]
 
 
-# 20: the account is disabled or deleted
+# Checklist 20: the account is disabled or deleted
 
 
 @pytest.fixture

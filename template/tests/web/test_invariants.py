@@ -1,4 +1,4 @@
-"""Invariants of every route of this application, including your own."""
+"""Invariants of all of this application's routes, including your own."""
 
 import typing
 

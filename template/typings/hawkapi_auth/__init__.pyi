@@ -1,4 +1,4 @@
-"""Types of the names of hawkapi-auth 0.2 that this project uses; the package ships none."""
+"""Types for the parts of hawkapi-auth 0.2 that this project uses. The package ships none."""
 
 from dataclasses import dataclass
 from typing import Any

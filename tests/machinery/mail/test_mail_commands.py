@@ -108,7 +108,7 @@ def test_what_cannot_be_sent_again_is_named(run: Run) -> None:
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         "Mail 3: The e-mail cannot be sent again, because the link in it has expired.",
-        "Mail 9: There is no set-aside e-mail with this number. It may have been sent in the meantime.",
+        "Mail 9: No set-aside e-mail has this number. It may have been sent in the meantime.",
         "1 of 3 mails were changed.",
     ]
     assert stored(OutboxMessage.status) == ["pending", "dead", "dead"]

@@ -162,7 +162,7 @@ async def _show(
     db: AsyncSession,
     error: Exception | None = None,
 ) -> Response:
-    """An account's page. With *error*, the page shows why nothing was changed (the status is 409)."""
+    """An account's page. With *error*, the page shows why nothing was changed, and the status is 409."""
     user = await users.require(db, user_id)
     sessions = await users.sessions.listed(db, user, current=admin.session)
     events = await find_events(EventQuery(user_id=user.id, limit=_RECENT_EVENTS), db)

@@ -1,6 +1,7 @@
 """Log in and out, and confirm the password.
 
-If the account has a second factor, the next page is from the feature that set `UserManager.second_factors`.
+If the account has a second factor, the next page belongs to the feature that set
+`UserManager.second_factors`.
 """
 
 from typing import Annotated
@@ -86,7 +87,7 @@ async def confirmation_page(
 async def confirm(
     login: SignedIn, request: Request, form: Annotated[PasswordForm, FromForm()], users: Users, db: Db
 ) -> Response:
-    """Check the password again, so that the session counts as recently logged in."""
+    """Check the password again, so that the login counts as recent."""
     try:
         issued = await users.confirm(db, login.user, login.session, password=form.password)
     except SecondFactorRequired:

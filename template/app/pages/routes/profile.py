@@ -1,4 +1,4 @@
-"""The profile page, where users change the columns that you added. It does not exist until you add a field.
+"""The profile page, where users edit the fields that you have added. It does not exist until you add one.
 
 Add a field to `ProfileUpdate` (`app/users/schemas.py`), `ProfileForm` (`app/pages/forms.py`) and
 `templates/profile.html`.

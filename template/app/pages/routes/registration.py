@@ -34,12 +34,13 @@ async def registration_page(visitor: Visitor, request: Request, users: Users) ->
 async def register(
     visitor: Visitor, request: Request, form: Annotated[RegistrationForm, FromForm()], users: Users, db: Db
 ) -> Response:
-    """Create the account. With REGISTRATION=private, the response is the same if the address is taken."""
+    """Create the account. With REGISTRATION=private, the response is the same even if the address is
+    taken."""
     try:
         user = await users.register(db, **msgspec.structs.asdict(form))
     except REFUSALS as error:
         return show_again(request, "register.html", form, error, min_length=users.password_min_length)
-    # The limits of a browser that is known for an account would reveal whether the account is new.
+    # A known browser's rate limits would reveal whether the account is new.
     remember_browser(request, users, None if users.registration == "private" else user)
     return redirect(request, "/login", message="registered")
 

@@ -42,8 +42,8 @@ NAME_COLUMNS = (
 def check_password(
     password: str, *, min_length: int = 12, common: Container[str] = (), words: Iterable[str] = ()
 ) -> None:
-    """Check the rules for a new password. They limit its length in characters, but not its composition (ASVS
-    6.2.1, 6.2.5).
+    """Check a new password against the rules. They limit its length in characters, but not its composition
+    (ASVS 6.2.1, 6.2.5).
 
     It must not be one of *common* (casefolded; ASVS 6.2.4), even with digits and symbols added at the end or
     in place of letters. Nor may it be little more than *words*: once they are removed (in any case, and with
@@ -51,7 +51,7 @@ def check_password(
     them digits. This last rule does not apply to a password that contains none of the words.
 
     Raises:
-        InvalidPassword: with a message for the user.
+        InvalidPassword: the password breaks a rule. The message tells the user which one.
     """
     if len(password) < min_length:
         raise InvalidPassword(
@@ -115,7 +115,8 @@ def _letters_and_digits(text: str) -> str:
 
 
 def context_words(email: str, columns: Mapping[str, Any]) -> set[str]:
-    """Words that an attacker would try for the owner of *email*. *columns*: the account's column values."""
+    """Words that an attacker would try in the password of *email*'s owner. *columns*: the account's column
+    values."""
     local, _, domain = email.rpartition("@")
     names = [value for name in NAME_COLUMNS if isinstance(value := columns.get(name), str)]
     return {email, *_with_parts(local, domain.rpartition(".")[0], *names)}
@@ -141,7 +142,7 @@ class PasswordPolicy:
         """Check everything. This may wait for a server, so do not call it inside a transaction.
 
         Raises:
-            InvalidPassword: with a message for the user.
+            InvalidPassword: the password is not allowed. The message tells the user why.
         """
         await self.check_rules(password, min_length=min_length, words=words)
         if self.breaches is not None and await self.breaches.knows(password):

@@ -77,7 +77,7 @@ async def update_me(
 ) -> PublicUser:
     """Change your profile
 
-    Omitted fields keep their value. Fields that are not listed, such as is_superuser, are ignored.
+    Omitted fields keep their values. Any other fields, such as is_superuser, are ignored.
     """
     return public(await users.update_profile(db, user, **given(body)))
 

@@ -66,7 +66,7 @@ async def previous_cursor(page: UserQuery, users: UserManager, db: AsyncSession)
     if not page.cursor:
         return None
     newer = await _search(page, users, db, since=from_cursor(page.cursor))
-    # The cursor's account is the last one on that page, which starts `limit` accounts earlier.
+    # The cursor is the last account on the previous page. That page's own cursor is `limit` accounts earlier.
     return _cursor_of(newer[-1]) if len(newer) > page.limit else None
 
 
@@ -97,7 +97,7 @@ async def list_events(
 ) -> EventPage:
     """List audit events, newest first
 
-    For all accounts or for one. Events of deleted accounts are included.
+    Lists the events for all accounts, including deleted ones, or for one account.
     """
     return await find_events(page, db)
 
@@ -195,7 +195,7 @@ async def delete_user(admin: Superuser, recent: RecentLogin, user_id: str, users
 async def list_sessions_of(
     admin: Superuser, current: CurrentSession, user_id: str, users: Users, db: Db
 ) -> list[PublicSession]:
-    """List the sessions of an account
+    """List an account's sessions
 
     Only the 100 most recently used sessions are listed.
     """
@@ -207,7 +207,7 @@ async def list_sessions_of(
 @router.delete("/{user_id}/sessions", status_code=204)
 @responds(UNKNOWN_ACCOUNT)
 async def end_sessions_of(admin: Superuser, recent: RecentLogin, user_id: str, users: Users, db: Db) -> None:
-    """End every session of an account"""
+    """End all of an account's sessions"""
     await users.end_sessions(db, await users.require(db, user_id))
 
 
@@ -216,7 +216,7 @@ async def end_sessions_of(admin: Superuser, recent: RecentLogin, user_id: str, u
 async def send_password_reset(
     admin: Superuser, recent: RecentLogin, user_id: str, users: Users, db: Db
 ) -> Accepted:
-    """E-mail the owner of an account a link to set a new password"""
+    """E-mail an account's owner a link to set a new password"""
     user = await users.require(db, user_id)
     await users.send_password_reset(db, user)
     return Accepted()

@@ -1,4 +1,4 @@
-"""Responses to the exceptions of the users module, in one place instead of a `try` in every route."""
+"""Turns the users module's exceptions into responses, in one place instead of in every route."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ def install_error_handlers(app: App) -> None:
     @app.exception_handler(InvalidCredentials)
     @app.exception_handler(InactiveUser)
     async def refused(request: Request, error: InvalidCredentials | InactiveUser) -> Response:
-        # The response is the same for all of them: a difference would reveal which addresses have an account.
+        # The response is the same for both: a difference would reveal which addresses have an account.
         users = resolve_user_manager(app)
         must_verify = users is not None and users.must_verify
         return Problem(
@@ -93,7 +93,7 @@ def install_error_handlers(app: App) -> None:
 
     @app.exception_handler(WrongPassword)
     async def wrong_password(request: Request, error: WrongPassword) -> Response:
-        # Not 401: the session is still valid, but a client would discard it.
+        # Not 401: a client would discard the session, which is still valid.
         if sent_by_form(request):
             return link_pages.password_again(request, str(error))
         return _invalid(error, error.code)

@@ -1,4 +1,4 @@
-"""The errors of the users routes, for the OpenAPI document: status, code, and when each code is sent.
+"""The errors that the users routes return, for the OpenAPI document: status, code, and when each is sent.
 
 The responses themselves are in `error_handlers.py`.
 """
@@ -11,17 +11,17 @@ INVALID_CREDENTIALS = {
 }
 SECOND_FACTOR = {
     401: {
-        "second_factor_required": "The account also needs its second factor. Send it with the `ticket` of"
+        "second_factor_required": "The login also needs a second factor. Send it with the `ticket` from"
         " this response. `methods` lists what is accepted."
     }
 }
 CONFIRM_WITH_FACTOR = {
-    403: {"confirm_with_second_factor": "The account has a second factor, which must be given instead."}
+    403: {"confirm_with_second_factor": "The account has a second factor. Confirm with it instead."}
 }
-SESSION_ENDED = {401: {"session_ended": "The session has ended in the meantime."}}
+SESSION_ENDED = {401: {"session_ended": "The session has ended."}}
 REFRESH_REFUSED = {401: {"session_ended": "The refresh token is no longer valid. Log in again."}}
 CROSS_SITE = {
-    403: {"cross_site_request": "The request comes from a page of another site, or has no Origin header."}
+    403: {"cross_site_request": "The request comes from a page on another site, or has no Origin header."}
 }
 # Secret scanners mistake these messages about passwords for passwords.
 WRONG_PASSWORD = {400: {"wrong_password": "The password is wrong."}}  # nosec B105 # pragma: allowlist secret

@@ -1,4 +1,4 @@
-"""Verify the e-mail address, reset the password, accept an invitation. The rules are in the manager.
+"""Verify the e-mail address, reset the password, and accept an invitation. The rules are in the manager.
 
 `app/users/routes/error_handlers.py` turns the manager's exceptions into responses. The transaction is
 committed when a handler returns and rolled back when it raises (`app/database/__init__.py`).
@@ -80,9 +80,9 @@ async def verify(
 ) -> PublicUser | Response:
     """Verify the e-mail address that the token was sent to
 
-    Send the token from the browser that created the account, while logged in as its owner, or with its
-    password. Otherwise another person may have created the account, so the password stops working, every
-    session ends and a link to set a new password is e-mailed.
+    Send the token from the browser that created the account, while logged in as the account's owner, or with
+    the account's password. Otherwise, someone else may have created the account, so the password stops
+    working, every session ends and a link to set a new password is e-mailed.
     """
     token = token_of(request, body.token)
     try:

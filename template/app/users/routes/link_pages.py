@@ -1,9 +1,9 @@
-"""The pages that e-mailed links open, for applications without a front end. Their text is in `pages/`.
+"""The pages that e-mailed links open, for applications without a separate front end.
 
-They have no scripts and load nothing from other sites. A form posts to the URL it was opened at, so the page
-does not contain the token. With `app/pages`, a successful submission redirects to a page with a message,
-so reloading does not submit the form again. These pages are not used if VERIFY_URL, RESET_URL,
-EMAIL_CHANGE_URL and INVITATION_URL point to your front end.
+They have no scripts and load nothing from other sites. Their templates are in `app/users/pages/`. A form
+posts to the URL it was opened at, so the page does not contain the token. With `app/pages`, a successful
+submission redirects to a page with a message, so reloading does not submit the form again. These pages are
+not used if VERIFY_URL, RESET_URL, EMAIL_CHANGE_URL and INVITATION_URL point to your front end.
 """
 
 from hawkapi import Request
@@ -16,7 +16,7 @@ from app.web.html import html_page
 
 def verify_form(request: Request, email: str, *, with_password: bool, problem: str = "") -> Response:
     """*with_password*: ask for the password, because the account was created in another browser, perhaps by
-    another person."""
+    someone else."""
     return html_page(
         request,
         "verify.html",

@@ -54,7 +54,7 @@ def token_of(request: Request, in_body: str | None) -> str:
         return token_of_cookie(request)
     if token is None:
         raise invalid(
-            "token", "The token of the mailed link is required, in the path or in the body.", "missing"
+            "token", "The token from the e-mailed link is required, in the path or in the body.", "missing"
         )
     return str(token)
 
@@ -71,7 +71,7 @@ def move_token_to_cookie(request: Request, token: str) -> Response:
 
 
 def token_of_cookie(request: Request) -> str:
-    """The token that `move_token_to_cookie` stored. Raises `TokenError`."""
+    """The token that `move_token_to_cookie` stored. Raises `TokenError` if the cookie has expired."""
     token = request.cookies.get(_name(request))
     if not token:
         raise TokenError("the cookie with the token has expired")
@@ -79,7 +79,7 @@ def token_of_cookie(request: Request) -> str:
 
 
 def forget_token(request: Request) -> None:
-    """Delete the cookie of a token that has been used."""
+    """Delete the cookie that holds the token. Call this once the token has been used."""
     if _name(request) in request.cookies:
         delete_cookie(request, _name(request), secure=_is_secure(request))
 

@@ -40,8 +40,8 @@ async def register_privately(request: Request, body: Registration, users: Users,
     differs.
     """
     await users.register(db, **msgspec.structs.asdict(body))
-    # The device cookie names no account: the rate limits of a known browser would reveal whether the account
-    # is new.
+    # Do not link the device cookie to an account: a known browser's rate limits would reveal whether the
+    # account is new.
     remember_browser(request, users, None)
     return Accepted()
 

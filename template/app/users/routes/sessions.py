@@ -79,7 +79,7 @@ def logged_in(users: UserManager, issued: IssuedSession) -> LoggedIn:
 @router.post("/login", status_code=200, dependencies=[limited_by("login"), Depends(within_wrong_passwords)])
 @responds(INVALID_CREDENTIALS, SECOND_FACTOR, BUSY)
 async def login(request: Request, body: Credentials, users: Users, db: Db) -> LoggedIn:
-    """Log in with e-mail address and password
+    """Log in with an e-mail address and password
 
     Send the access token with later requests as `Authorization: Bearer …`. When it has expired, use the
     refresh token to get a new one.
@@ -100,7 +100,7 @@ async def login(request: Request, body: Credentials, users: Users, db: Db) -> Lo
 )
 @responds(INVALID_CREDENTIALS, SECOND_FACTOR, CROSS_SITE, BUSY)
 async def login_with_cookie(request: Request, users: Users, db: Db, body: CookieLogin) -> PublicUser:
-    """Log in with e-mail address and password, and set a session cookie
+    """Log in with an e-mail address and password, and set a session cookie
 
     For browsers. The browser's previous session ends.
     """
@@ -124,8 +124,8 @@ async def refresh(body: Refresh, users: Users, db: Db) -> TokenPair:
     """Exchange a refresh token for a new pair of tokens
 
     Store both tokens: a refresh token works only once. For a few seconds, using it again returns the same
-    pair, so that two tabs can refresh at the same time. Any later use ends the session, because the token may
-    have been stolen.
+    new refresh token, so that two tabs can refresh at the same time. Any later use ends the session, because
+    the token may have been stolen.
     """
     return tokens_for(users, await users.refresh(db, body.refresh_token))
 
@@ -137,7 +137,8 @@ async def logout(
 ) -> Response:
     """Log out
 
-    If the access token has expired, send the refresh token in the body. Returns 204 even if not logged in.
+    If the access token has expired, send the refresh token in the body. Returns 204 even if you are not
+    logged in.
     """
     cookie = own_session_cookie(request)
     if login is not None:
@@ -149,7 +150,7 @@ async def logout(
         return Response(status_code=204)
     if cookie is not None:
         if login is None or login.session.kind != COOKIE:
-            # A bearer token takes precedence over a cookie, whose session must end, too.
+            # A bearer token takes precedence over the cookie, but the cookie's session must end, too.
             await users.log_out_with_cookie(db, cookie)
         take_cookie(request)
     return Response(status_code=204, headers=CLEARED)
@@ -161,7 +162,7 @@ async def logout(
 async def confirm(
     request: Request, login: CurrentLogin, body: PasswordConfirmation, users: Users, db: Db
 ) -> None:
-    """Confirm the password, so that the session counts as recently logged in
+    """Confirm the password, so that the login counts as recent
 
     A session cookie is replaced by a new one.
     """

@@ -55,7 +55,7 @@ class App(HawkAPI):
         debug: bool = False,
         settings: Settings | None = None,
     ) -> None:
-        """*settings*: the limits for requests (`app/web/middleware.py`). If None, there are no limits."""
+        """*settings* contains the request limits (`app/web/middleware.py`). If None, there are no limits."""
         self.state = Services()
         self.state.html = HtmlPages(title)
         if settings is not None:
@@ -65,13 +65,13 @@ class App(HawkAPI):
         self.tag_descriptions: dict[str, str] = {}
         """The descriptions of the OpenAPI tags, in the order in which /docs shows them."""
         self.error_page: Callable[[Request, dict[str, Any]], Response] | None = None
-        """Builds the page that a browser gets instead of problem details. None: always problem details."""
+        """Builds the page that browsers get instead of problem details. If None, they get problem details."""
         self.message_page: Callable[[Request, str], Response] | None = None
         """Redirects to a page that shows the named message once. None if the application has no such page."""
         self._methods_of: dict[str, set[str]] = {}
         self._handlers_for: dict[type[Exception], Callable[[Request, Any], Any]] = {}
-        # The framework's documentation pages load scripts from a CDN, and its health routes respond with 500
-        # when a check raises: app/web/docs.py and app/web/health.py replace them.
+        # app/web/docs.py replaces the framework's documentation pages, which load scripts from a CDN.
+        # app/web/health.py replaces its health routes, which respond with 500 when a check raises.
         super().__init__(
             title=title,
             version=version,

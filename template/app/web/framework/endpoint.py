@@ -159,8 +159,8 @@ class Endpoint:
         return found
 
     def needs(self) -> list[str]:
-        """What the guards require of a request (`needs`), excluding requirements that others imply. A
-        function in `dependencies=[...]` without this mark is listed by name."""
+        """What the guards require of a request (`needs`), excluding requirements implied by others. A
+        function in `dependencies=[...]` that is not marked with `needs` is listed by name."""
         found: list[str] = []
         implied: set[str] = set()
 
@@ -340,7 +340,7 @@ def _made_once(middleware: Any) -> Callable[[Any], Any]:
 
     def around(inner: Any) -> Any:
         async def call(scope: Any, receive: Any, send: Any) -> None:
-            # Not in a copy: the route is added to the scope later, and the outer layers read it.
+            # Do not copy the scope: the route is added to it later, and the outer layers read it.
             scope[key] = inner
             await instance(scope, receive, send)
 
@@ -370,7 +370,7 @@ def _endpoint_of(route: Route) -> Endpoint:
 
 def _add_step(endpoint: Endpoint, spec: ParamSpec, annotation: Any, where: str) -> None:
     factory = spec.marker_default_factory if spec.has_marker_default else None
-    # The OpenAPI document shows one value. Each request gets its own.
+    # The OpenAPI document shows one default value. Each request gets a new one.
     shown = _default_of(spec)
     default = shown if factory is None else _ABSENT
     source = spec.source

@@ -1,4 +1,4 @@
-"""Finds every invalid field of a request. msgspec stops at the first one.
+"""Finds every invalid field in a request. msgspec stops at the first one.
 
 This runs only after msgspec has rejected a value, so valid requests cost nothing extra.
 """
@@ -130,7 +130,7 @@ def _joined(path: str, name: str) -> str:
 
 
 def _struct_in(annotation: Any) -> Any:
-    """The Struct in `Struct`, `Struct | None` and `Annotated[Struct, ...]`; None in other annotations."""
+    """The Struct in `Struct`, `Struct | None` and `Annotated[Struct, ...]`; None for other annotations."""
     found = [each for each in _choices(annotation) if _is_object(_kind(each))]
     return found[0] if len(found) == 1 else None
 

@@ -29,7 +29,7 @@ from app.web.problems import ProblemDetails, describe, describe_others
 
 _UNAVAILABLE = {
     "database_unavailable": "The database is not available. Retry-After indicates when to try again.",
-    "migrations_pending": "The database lacks a table or column. In development only.",
+    "migrations_pending": "The database lacks a table or column. Sent only in development.",
 }
 _OTHERS = (
     "Any other error: `url_too_long` (414), `headers_too_large` (431), `internal_error` (500),"
@@ -123,8 +123,8 @@ def _operation(
         for status in (str(route.status_code), "400"):
             operation["responses"][status]["content"]["text/html"] = {"schema": {"type": "string"}}
         operation["responses"]["303"] = {
-            "description": "After a form, if the application has pages. `Location` is the page with the"
-            " result."
+            "description": "Sent after a form submission if the application has pages. `Location` is the URL"
+            " of the page with the result."
         }
     return operation
 

@@ -128,8 +128,8 @@ def path_reader(name: str, annotation: Any) -> Reader:
         value = request.path_params.get(name)
         text = str(value) if isinstance(value, UUID | int | float) else value
         if isinstance(value, int) and text not in request.path.split("/"):
-            # HawkAPI's `{id:int}` also accepts " 5", "0_5" and Arabic digits for 5. Each resource has one
-            # URL.
+            # HawkAPI's `{id:int}` also accepts " 5", "0_5" and the Arabic digit for 5. Each resource must
+            # have only one URL.
             raise Problem(404, NOTHING_HERE)
         try:
             return msgspec.convert(text, annotation, strict=False)

@@ -11,7 +11,7 @@
         user: CurrentUser, body: Annotated[NewPicture, FromMultipart(max_size=10_000_000)], db: Db
     ) -> PublicPicture: ...
 
-HawkAPI 0.2.0 keeps whole files in memory, ignores their content types, and applies the same size limit as to
+HawkAPI 0.2.0 keeps whole files in memory, ignores their content types, and limits them to the same size as
 any other body.
 """
 
@@ -119,7 +119,7 @@ class _Field:
 
 
 def multipart_mark_of(annotation: Any) -> FromMultipart | None:
-    """The `FromMultipart` mark of a body parameter, if it has one."""
+    """The `FromMultipart` marker on a body parameter, if it has one."""
     return next((each for each in _parts_of(annotation) if isinstance(each, FromMultipart)), None)
 
 
@@ -229,7 +229,7 @@ async def _events(request: Request, mark: FromMultipart) -> AsyncGenerator[Multi
         raise RequestEntityTooLarge(mark.max_size)
     if mark.seconds is not None and (clock := request.scope.get(BODY_CLOCK)) is not None:
         clock.allow(mark.seconds)
-    # Not strict: that mode rejects a line break after the last boundary if it arrives separately.
+    # Do not use strict mode: it rejects a line break after the last boundary if it arrives separately.
     with PushMultipartParser(options["boundary"], max_segment_count=_MAX_PARTS) as parser:
         async for chunk in Request(request.scope, request._receive, max_body_size=mark.max_size).stream():
             for event in parser.parse(chunk):
@@ -263,7 +263,7 @@ def _fields_of(annotation: Any) -> dict[str, _Field]:
 
 
 def _parts_of(annotation: Any) -> Iterator[Any]:
-    """The types and marks that *annotation* consists of."""
+    """The types and markers that *annotation* consists of."""
     yield get_origin(annotation) or annotation
     for each in get_args(annotation):
         yield from _parts_of(each)

@@ -143,7 +143,7 @@ TEMPLATE = Path(__file__).resolve().parent.parent / "template"
 _TEST = """
 
 def test_own() -> None:
-    assert "own".isalpha()
+    assert "own".isalnum()
 """
 _FIXTURE = """
 

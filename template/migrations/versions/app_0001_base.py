@@ -1,8 +1,8 @@
-"""app: where your own revisions begin. This file is yours: template updates never touch it.
+"""app: where your own revisions begin. Yours: template updates never touch this file.
 
-This revision changes nothing. It starts the branch `app`, to which `uv run app db revision -m "..."` adds
-your changes. `depends_on` names the revisions that create the template's tables, so that your tables can
-refer to them. If you remove a template feature from the project, remove its revision from `depends_on`.
+Changes nothing. It opens the branch `app`, onto which `uv run app db revision -m "..."` puts what you
+change, and names the template's tables that yours may refer to. Should a feature of the template be removed
+from the project, take its name out of `depends_on`.
 """
 
 revision = "app_0001"

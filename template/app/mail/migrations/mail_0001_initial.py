@@ -1,4 +1,4 @@
-"""mail: the outbox. Template-owned: released revisions never change; new ones are added."""
+"""mail: the outbox. Template-owned: released revisions never change, new ones are added."""
 
 import sqlalchemy as sa
 from alembic import op

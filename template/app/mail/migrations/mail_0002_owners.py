@@ -1,4 +1,4 @@
-"""mail: each e-mail's account and subject, and when the link in it expires. Template-owned."""
+"""mail: whose a mail is, what it is about, and when the link in it expires. Template-owned."""
 
 import sqlalchemy as sa
 from alembic import op

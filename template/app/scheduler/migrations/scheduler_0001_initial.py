@@ -1,4 +1,4 @@
-"""scheduler: the state of the tasks. Template-owned: released revisions never change; new ones are added."""
+"""scheduler: the state of the tasks. Template-owned: released revisions never change, new ones are added."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,12 +1,12 @@
-"""users: indexes for the account list, its filters and its search, and for cleanups. Template-owned.
+"""users: indexes for the list of accounts, its filters and its search, and for the clean-up. Template-owned.
 
-The indexes are built in the migration's transaction, which blocks writes to these tables. With a million
-accounts, this takes seconds. To avoid it on PostgreSQL, build the indexes beforehand with CREATE INDEX
-CONCURRENTLY under the same names. Existing indexes are kept.
+The indexes are built in the migration's transaction, which blocks writes to these tables: for seconds with a
+million accounts. To avoid that on PostgreSQL, build the indexes beforehand with CREATE INDEX CONCURRENTLY
+under the same names. Existing indexes are kept.
 
 The search index for parts of addresses needs the pg_trgm extension, which comes with PostgreSQL. If the
-database user may not create the extension, or if the migration only prints SQL, the search still reads every
-account. Once the extension has been created, run the statements in `_create_search_index` by hand.
+database user may not create the extension, or SQL is only printed, the search still reads every account. Once
+an administrator has created the extension, run the statement in `_create_search_index` by hand.
 """
 
 import sqlalchemy as sa
@@ -27,7 +27,7 @@ _INDEXES = (
     ("ix_user_sessions_expires_at", "user_sessions", ["expires_at"]),
     ("ix_user_sessions_last_seen_at", "user_sessions", ["last_seen_at"]),
 )
-# Both databases use a partial index only for queries with the same condition, written in the same way.
+# Both databases use such an index only for a query that has the same condition, written in the same way.
 _CONDITIONS = {
     "ix_users_superusers": sa.column("is_superuser", sa.Boolean()).is_(True),
     "ix_users_disabled": sa.column("is_active", sa.Boolean()).is_(False),
@@ -63,7 +63,7 @@ def _create_search_index() -> None:
     schema = sa.text("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'")
     found = op.get_bind().scalar(schema)
     if found is not None:
-        # With fastupdate, each search would read a list of pending entries in full, and its time would vary.
+        # Otherwise each search would read a list of pending entries in full, and its time would vary.
         how = f"USING gin (email {found}.gin_trgm_ops) WITH (fastupdate = off)"
         op.execute(f"CREATE INDEX IF NOT EXISTS {_SEARCH} ON users {how}")
         # With the default of 100, PostgreSQL can expect far too many matches. It then reads the accounts in

@@ -347,8 +347,8 @@ SEAMS = [
     Seam(
         "app/settings.py",
         "rules for production",
-        """    if settings.own_greeting == "Hi":
-        yield "OWN_GREETING: must be longer in production."
+        """    if settings.app_name == "own":
+        yield "APP_NAME: own is only for development."
 """,
     ),
     Seam(".env.example", "settings", "\n# Said to whoever comes.\n# OWN_GREETING=Hello\n"),

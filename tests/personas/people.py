@@ -308,8 +308,8 @@ SETTINGS = Persona(
         below(".gitignore", "patterns", ".idea/\n/local/\n"),
         instead(
             "app/settings.py",
-            'description="Seconds for each SMTP step.")] = 10.0\n',
-            'description="Seconds for each SMTP step.")] = 30.0\n',
+            'SMTP step, in seconds.")\n    ] = 10.0\n',
+            'SMTP step, in seconds.")\n    ] = 30.0\n',
         ),
         instead(".env.example", "# SMTP_TIMEOUT=10\n", "# SMTP_TIMEOUT=30\n"),
         below("pyproject.toml", "exceptions", '    "SIM108", # a matter of taste\n'),

@@ -4,9 +4,9 @@
     uv run python benchmarks/updates --only sample                          # keeps the other figures
     uv run python benchmarks/updates --projects 4 --no-suites --output /tmp/small
 
-Creates projects with random edits and next versions of the template, and counts what became of each edit.
-Writes the figures to `results.json`, a page to `results.md`, and the table to README.md. Ctrl+C stops the
-bulk merges early.
+Creates projects with random edits, updates them to next versions of the template, and counts what became of
+each edit. Writes the figures to `results.json`, a page to `results.md`, and the table to README.md. Ctrl+C
+stops the bulk merges early.
 """
 
 import argparse
@@ -41,6 +41,8 @@ TABLE = re.compile(r"(?<=<!-- benchmarks/updates -->\n\n).*?(?=\n\n)", re.DOTALL
 """Finds the table in README.md."""
 PART = 2
 """The number of projects that one process merges before it continues with new repositories."""
+RENEWED_AFTER = 10
+"""The number of parts after which a new process takes over. Without garbage collection, memory use grows."""
 MEASURES = ("bulk", "sample")
 
 type Count = Counter[tuple[str, str, str, str]]
@@ -62,7 +64,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="kinds of versions (all)")
     parser.add_argument("--variants", type=int, default=4, help="number of next versions of each kind (4)")
     parser.add_argument(
-        "--sample", type=int, default=2, help="number of projects that the commands update for each kind (2)"
+        "--sample", type=int, default=2, help="number of projects updated with the commands for each kind (2)"
     )
     parser.add_argument("--no-suites", action="store_true", help="do not run the sample projects' tests")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="number of processes (one per core)")
@@ -71,9 +73,9 @@ def main() -> None:
         nargs="+",
         choices=MEASURES,
         default=MEASURES,
-        help="what to measure; the rest stays as it was",
+        help="what to measure; the other figures are kept",
     )
-    parser.add_argument("--output", type=Path, help="folder for the results, instead of here and README.md")
+    parser.add_argument("--output", type=Path, help="output folder, instead of this one and README.md")
     options = parser.parse_args()
     output = options.output or HERE
     output.mkdir(parents=True, exist_ok=True)
@@ -85,7 +87,7 @@ def main() -> None:
         say("Creating the next versions ...")
         template = Template(Path(folder))
         steps = template.steps(options.seed, options.variants, options.kinds)
-        # The bulk merges take long. So stop before them if the sample's environment cannot be created.
+        # Create the sample's environment before the bulk merges, which take a long time, in case this fails.
         render = None if options.no_suites else steps[0].old
         sample = Sample(Path(folder), template.copied_once, render) if "sample" in options.only else None
         if "bulk" in options.only:
@@ -107,7 +109,8 @@ def _bulk(options: argparse.Namespace, folder: Path, template: Template, steps: 
     counts: Count = Counter()
     began = time.monotonic()
     merged = 0
-    with Pool(options.jobs, _begin, (folder, template.copied_once, steps)) as pool:
+    given = (folder, template.copied_once, steps)
+    with Pool(options.jobs, _begin, given, maxtasksperchild=RENEWED_AFTER) as pool:
         try:
             for number, (projects, count) in enumerate(pool.imap_unordered(_merge, parts), 1):
                 counts += count
@@ -115,7 +118,7 @@ def _bulk(options: argparse.Namespace, folder: Path, template: Template, steps: 
                 edits = sum(counts.values()) // 2
                 say(f"{number} of {len(parts)} parts: {edits:,} edits in {time.monotonic() - began:.0f} s")
         except KeyboardInterrupt:
-            say("Interrupted. What was merged so far counts.")
+            say("Interrupted. The figures include what was merged so far.")
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": _machine(),
@@ -185,7 +188,7 @@ def _begin(*given: Any) -> None:
 
 
 def _merge(part: _Part) -> tuple[int, Count]:
-    """Update some projects to a next version of each kind, in both ways.
+    """Update some projects to a next version of each kind, with both tools.
 
     Returns the number of projects and the outcomes of their edits.
     """

@@ -1,4 +1,4 @@
-"""Whole updates of a few projects with the commands: `template-update` and `copier update`."""
+"""Updates a few projects with the commands themselves: `template-update` and `copier update`."""
 
 import os
 import re
@@ -34,9 +34,9 @@ class Tally:
     files: int = 0
     """The number of edited files."""
     same_files: int = 0
-    """The number of edited files that are identical to the results of the benchmark's bulk merges."""
+    """The number of edited files that are identical to the results of the method used for the bulk merges."""
     without_conflict: int = 0
-    """The number of projects whose tests can run."""
+    """The number of projects without a conflict, whose tests can run."""
     green: int = 0
     """The number of projects whose tests pass."""
     failed: int = 0

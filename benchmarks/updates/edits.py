@@ -37,7 +37,7 @@ class Made:
     name: str
     """A word that is in the project only because of this edit."""
     gone: tuple[str, ...]
-    """Lines that occurred once in the file and are now gone."""
+    """Lines that occurred exactly once in the file and are now gone."""
 
 
 @dataclass
@@ -92,7 +92,7 @@ def _gone(before: str, after: str) -> Iterator[str]:
 
 
 def _forget_overwritten(project: Edited) -> None:
-    """Drop edits that a later edit removed or changed."""
+    """Drop edits that a later edit removed or overwrote."""
     project.made = [
         each
         for each in project.made
@@ -101,7 +101,7 @@ def _forget_overwritten(project: Edited) -> None:
 
 
 def _below(seam: Seam) -> Make:
-    """Adds lines that contain the edit's name below a seam."""
+    """Adds lines below a seam, with the edit's name in them."""
 
     def make(text: str, name: str, _: Random) -> str | None:
         own = re.sub(r"(?<![A-Za-z])own", name, seam.own)

@@ -1,7 +1,7 @@
 """The kinds of edits: each changes a file's text in one place, which a random generator picks.
 
-The place is found in the file's syntax tree, not by its text, so an edit also works in another version. Every
-edit except a deletion leaves its name, a unique word, in the text.
+In a Python file, the place is found in the syntax tree, not by its text, so an edit also works in another
+version. Every edit except a deletion leaves its name, a unique word, in the text.
 """
 
 import ast
@@ -260,7 +260,7 @@ def test_removed(text: str, name: str, random: Random) -> str | None:
 
 
 def swapped(text: str, random: Random) -> str | None:
-    """Swaps two adjacent functions. No decorator may depend on their order."""
+    """Swaps two adjacent functions without decorators, because decorators may depend on the order."""
     body = parsed(text).body
     pairs = [
         pair
@@ -284,7 +284,7 @@ def swapped(text: str, random: Random) -> str | None:
 
 
 def words(pattern: str) -> Make:
-    """Adds words at the end of the text that the group in *pattern* matches in a line."""
+    """Adds the edit's name after the text that the group in *pattern* matches in a line."""
     expression = re.compile(pattern)
 
     def make(text: str, name: str, random: Random) -> str | None:
@@ -300,7 +300,7 @@ def words(pattern: str) -> Make:
 
 
 def line(pattern: str, own: str) -> Make:
-    """Adds the line *own* below a line that *pattern* matches, with the same indentation."""
+    """Adds the line *own* below a line that matches *pattern*, with the same indentation."""
     expression = re.compile(pattern)
 
     def make(text: str, name: str, random: Random) -> str | None:
@@ -317,7 +317,7 @@ def line(pattern: str, own: str) -> Make:
 
 
 def behind(pattern: str, own: str) -> Make:
-    """Adds *own* at the end of a line that *pattern* matches."""
+    """Adds *own* at the end of a line that matches *pattern*."""
     expression = re.compile(pattern)
 
     def make(text: str, name: str, random: Random) -> str | None:
@@ -333,7 +333,7 @@ def behind(pattern: str, own: str) -> Make:
 
 
 def removed(pattern: str) -> Make:
-    """Deletes a line that *pattern* matches."""
+    """Deletes a line that matches *pattern*."""
     expression = re.compile(pattern)
 
     def make(text: str, name: str, random: Random) -> str | None:
@@ -350,7 +350,7 @@ def removed(pattern: str) -> Make:
 
 
 def _matches(expression: re.Pattern[str], lines: list[str]) -> list[tuple[int, re.Match[str]]]:
-    """The numbers of the lines that *expression* matches, with the matches. Nobody changes a seam comment."""
+    """The numbers of the lines that *expression* matches, with the matches. Excludes seam comments."""
     matches = [(number, expression.search(line)) for number, line in enumerate(lines) if PHRASE not in line]
     return [(number, match) for number, match in matches if match]
 
@@ -360,7 +360,7 @@ def _functions(text: str) -> list[Function]:
 
 
 def _at(text: str, random: Random, which: int | None, *own: str) -> str | None:
-    """Adds the lines *own* before statement number *which* in a function, or before any statement."""
+    """Adds the lines *own* before statement number *which* in a function. None means any statement."""
     lines = text.split("\n")
     found: list[ast.stmt] = []
     for function in _functions(text):
@@ -466,7 +466,7 @@ def _inserted(text: str, after: int, own: list[str]) -> str:
 
 
 def _without(text: str, start: int, end: int) -> str | None:
-    """*text* without the lines *start* to *end*. None unless one of them is unique and so recognizable."""
+    """*text* without the lines *start* to *end*. None unless one of them is unique and can be recognized."""
     lines = text.split("\n")
     if not any(len(line.strip()) > 12 and lines.count(line) == 1 for line in lines[start - 1 : end]):
         return None

@@ -1,4 +1,5 @@
-"""Both ways to update, without running the commands: this tool's merge, and the git steps of `copier update`.
+"""Both ways to update a project, without running the commands: this tool's merge, and the git steps of
+`copier update`.
 
 Rendering takes longer than merging, and here all projects share the same renders. `commands.py` compares the
 results with those of the commands.
@@ -36,7 +37,7 @@ class Workshop:
     """A repository with the unedited generated project, in which edited projects are merged."""
 
     def __init__(self, folder: Path, old: Path, copied_once: Sequence[str]) -> None:
-        """Create *folder* and commit the files rendered in *old* to it."""
+        """Create the repository in *folder*, and commit the files in the render *old* to it."""
         folder.mkdir()
         self._folder = folder
         self._old = old
@@ -63,17 +64,17 @@ class Workshop:
         return self._git("rev-parse", "edited^{tree}").strip()
 
     def merged(self, tree: str, new: Path, paths: Iterable[str]) -> Merged:
-        """*paths* after this tool's merge of the render *new* into the project *tree*."""
+        """The files at *paths* after this tool has merged the render *new* into the project *tree*."""
         merge = self._merger.merge(self._old, new, tree, yours=[*self._copied_once], brought=[])
         told = {(path, line) for path, _, line in returned(self._merger, merge, tree)}
         told |= {(line.path, line.text) for line in misplaced(self._merger, merge, tree)}
         return Merged(self._texts(merge.result, paths), told)
 
     def patched(self, tree: str, files: dict[str, str], new: Path) -> Merged:
-        """*files* of the project *tree* after the steps of `copier update` to the render *new*.
+        """*files* in the project *tree* after the steps by which `copier update` merges the render *new*.
 
-        Copier applies the project's changes to the new version as a patch. It merges any file to which
-        part of the patch does not apply.
+        Copier applies the project's changes to the new version as a patch. If part of the patch does not
+        apply to a file, Copier merges that file.
         """
         applied = {path: text for path, text in files.items() if not self._is_copied_once(path)}
         diff = ("diff-tree", f"--unified={CONTEXT}", "--inter-hunk-context=-1", "HEAD", tree, "--", *applied)

@@ -28,7 +28,7 @@ class Sides:
 
 
 def sides(text: str) -> Sides:
-    """Resolve the conflict markers in *text*."""
+    """Separate the two sides of each conflict in *text*."""
     lines: list[str] = []
     conflicts: list[tuple[str, str]] = []
     mine: list[str] = []
@@ -67,7 +67,7 @@ def outcomes(
 
 
 class _Judge:
-    """Compares one file of the project before and after."""
+    """Compares one of the project's files before and after the update."""
 
     def __init__(
         self, path: str, old: str, mine: str, version: Version, result: Sides, told: set[str]
@@ -122,7 +122,7 @@ class _Judge:
     def _is_in_place(self, name: str) -> bool:
         if self._places_after is None:
             # The file cannot be parsed. If it has no conflict, the merge broke it. If it has one, the user's
-            # side may only lack lines from the template's side.
+            # side may merely need lines that are on the template's side.
             return bool(self._conflicts)
         before, after = (
             [number for number, line in enumerate(text.split("\n")) if name in line]
@@ -138,9 +138,9 @@ class _Judge:
         return {self._places_after[number] for number in after} <= self._places_around(before[0])
 
     def _places_around(self, number: int) -> set[str]:
-        """The places in which the new version has the nearest lines before and after a line of the project.
+        """The places where the new version has the nearest unique lines before and after a project line.
 
-        The template may have moved these lines into another function. The edit then belongs there, too.
+        The template may have moved these lines to another function. The edit then belongs there, too.
         """
         lines = self._new.split("\n")
         once = {line for line, count in Counter(lines).items() if count == 1 and len(line.strip()) > 12}
@@ -164,7 +164,7 @@ class _Judge:
         return place
 
     def _is_same(self, before: str, after: str) -> bool:
-        """Whether two places are the same, ignoring the words of a heading."""
+        """Whether two places are the same, even if the template has reworded the heading."""
         if before == after or self._path.endswith(".py"):
             return before == after
         old, new = (places(self._path, text) for text in (self._old, self._new))

@@ -49,12 +49,12 @@ Every project has about {figures["edits"]} edits. They are a random selection fr
 meaningful edits, and from comments and lines that are changed, added or deleted anywhere in the code. Each
 edit is identified by a word that occurs nowhere else.
 
-- **Merged**: the edit is where it was, outside of every conflict. An edit that is in no column is in a git
+- **Merged**: the edit is where it was, outside of every conflict. An edit that no column counts is in a git
   conflict, or in a line that the report names: a deleted line that the template moved, or a line that is now
   in another function.
 - **Lost**: the edit is in no file and in no conflict, or a line that it deleted has come back.
 - **Misplaced**: the edit is in another function or class (according to Python's `ast`), section, table or
-  block, and the report does not mention it, or the file no longer parses.
+  block, and the report does not mention it, or the file can no longer be parsed.
 - **Twice**: the edit is duplicated, or is next to a line that it replaced.
 - **Tests pass**: how many of the conflict-free projects in a sample pass their tests. These projects have
   fewer edits.
@@ -71,7 +71,7 @@ The first three are generated from the current template with the same kinds of e
 
 The edits in the table are merged without running the commands, because rendering takes longer than merging.
 They are merged by this tool's merge code (`src/template_update/merge.py`) and by the git commands that Copier
-{figures["copier"]} runs: `git apply --reject` with three lines of context, and `git merge-file` for files in
+{figures["copier"]} runs: `git apply --reject` with three lines of context, and `git merge-file` for files to
 which a hunk does not apply. Both methods start from the same rendered files.
 
 The sample runs the commands themselves, `template-update` and `copier update`, and compares every edited file

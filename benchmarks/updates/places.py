@@ -42,7 +42,7 @@ def parsed(text: str) -> ast.Module:
 
 
 def is_valid(path: str, text: str) -> bool:
-    """Whether *text* can be parsed. Always true for files other than Python."""
+    """Whether *text* can be parsed. Always true for a file that is not Python code."""
     try:
         return not path.endswith(".py") or bool(parsed(text))
     except SyntaxError:

@@ -4,7 +4,7 @@
     uv run python benchmarks/updates/release.py --since 1.1.0 --functions 40
 
 It compares the template with the last version in `tests/versions/`. An owner who changed one line gets a
-conflict if the release changes the same line or one next to it. The benchmark tries this at every line and
+conflict if the release changes the same line or one next to it. The benchmark tries this for every line and
 counts the conflicts by function, section or block. The exit code is 1 if more edits would conflict than
 `release.toml` allows.
 """
@@ -41,11 +41,11 @@ class Cost:
 
     conflicting: Counter[Place] = field(default_factory=Counter[Place])
     lines: Counter[Place] = field(default_factory=Counter[Place])
-    """All non-empty lines. Each counts as an edit."""
+    """All lines that are not blank. Each counts as an edit."""
 
     @property
     def percent(self) -> float:
-        """The share of edits that conflict."""
+        """The percentage of edits that conflict."""
         return 100 * self.conflicting.total() / max(1, self.lines.total())
 
 
@@ -133,7 +133,7 @@ def main() -> None:
     if found.percent > allowed():
         sys.exit(
             f"{LIMITS.name} allows {allowed()} %. Split the release, or leave the wording of these functions"
-            " as it is (docs/releasing.md)."
+            " as it is (see docs/releasing.md)."
         )
 
 

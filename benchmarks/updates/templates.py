@@ -34,7 +34,7 @@ class Step:
     kind: str
     old: Path
     new: Path
-    """The rendered projects."""
+    """The folders with the rendered projects, before and after the update."""
     tag: str
     """The new version's number."""
     files: dict[str, str]
@@ -62,7 +62,7 @@ class Template:
         self.copied_once = [path.strip("/") for path in self._configuration()["_skip_if_exists"]]
 
     def steps(self, seed: int, variants: int, kinds: Sequence[str]) -> list[Step]:
-        """*variants* of each kind of next version, and the step from the recorded to the current version."""
+        """Steps to *variants* next versions of each kind, and from the recorded to the current version."""
         renders = {tag: self._folder / f"render-{tag}" for tag in (self.recorded, PRESENT)}
         render([Copy(self.repository, tag, {}, renders[tag]) for tag in renders])
         before, old = (texts(each) for each in renders.values())
@@ -78,13 +78,14 @@ class Template:
         return [*steps, Step(RECORDED, *renders.values(), PRESENT, before, compared(before, old))]
 
     def _release(self, kind: str, tag: str, render: Path, old: dict[str, str], random: Random) -> Step:
-        """Add a version to the template, and derive the project that it would render from *render*."""
+        """Add a version to the template, and derive its rendered project from *render*."""
         plain = {
             path: text for path, text in texts(self.repository / "template").items() if _target(path) in old
         }
         changed = RELEASES[kind](plain, random)
         new = self._folder / f"render-{tag}"
-        # Rendering takes longer than everything else, and a version does not change any Jinja code.
+        # Rendering would take longer than everything else. Copying is enough, because a version does not
+        # change any Jinja code.
         shutil.copytree(render, new, copy_function=os.link)
         for path, text in changed.items():
             rendered = text if path == _target(path) else _merged(old[_target(path)], plain[path], text)
@@ -122,7 +123,7 @@ def _write(path: Path, text: str) -> None:
 def _merged(rendered: str, old: str, new: str) -> str | None:
     """The text that *new* renders to, if *old* renders to *rendered* and both have the same Jinja code.
 
-    Returns None if *new* differs next to Jinja code. Only rendering would show its text.
+    Returns None if *new* differs next to Jinja code. In that case, only rendering would show its text.
     """
     with TemporaryDirectory() as folder:
         files = [Path(folder) / name for name in ("rendered", "old", "new")]

@@ -17,7 +17,7 @@ from edits import SEAMS
 from places import Definition, definitions, is_valid, parsed
 
 RELEASED = re.compile(r"app/\w+/migrations/|migrations/versions/|app/notes/|tests/notes/|app/users/hooks.py")
-"""Files that no version changes: released migrations, and files that are copied once."""
+"""Files that no version changes: released migrations, and files that are copied only once."""
 REFACTORED = 6
 """A refactoring changes one in this many functions."""
 ALIKE = 0.6
@@ -63,14 +63,14 @@ class _Draft:
         return f"new{self._count:03d}q{self._random.randrange(10**6):06d}"
 
     def change(self, path: str, *makes: kinds.Make) -> None:
-        """Make a change of each kind that has a place in the file."""
+        """Make one change of each kind for which the file has a place."""
         for make in makes:
             text = make(self.text(path), self.name(), self._random)
             if text is not None and is_valid(path, text):
                 self.write(path, text)
 
     def write(self, path: str, text: str) -> None:
-        """Change a file, unless a new version must not change it (docs/releasing.md)."""
+        """Change a file, unless a new version must not make this change (docs/releasing.md)."""
         if lines_after_seams(text).items() >= lines_after_seams(self.old[path]).items():
             self.files[path] = text
 
@@ -155,7 +155,7 @@ RELEASES: dict[str, Release] = {"fix": fix, "feature": feature, "refactoring": r
 
 
 def texts(folder: Path) -> dict[str, str]:
-    """Every text file of a template or of a rendered project, by path, excluding secrets and answers."""
+    """Every text file in a template or a rendered project, by path, excluding secrets and answers."""
     left_out = (".env", ".copier-answers.yml")
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in left_out)
     contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
@@ -167,7 +167,7 @@ def _is_text(name: str, content: bytes) -> bool:
 
 
 def compared(old: dict[str, str], new: dict[str, str]) -> Version:
-    """The changes from *old* that a version with the files *new* makes."""
+    """The changes that a version with the files *new* makes to *old*."""
     files = {path: text for path, text in new.items() if old.get(path) != text}
     code = [path for path in files if path.endswith(".py") and path in old]
     return Version(files, {path: dict(_renamed(old[path], new[path])) for path in code})

@@ -16,8 +16,8 @@ _QUESTION = """ledger:
 
 project_slug:
 """
-_EXCLUDE = """  - "{% if not ledger %}/app/ledger{% endif %}"
-  - "{% if not ledger %}/tests/ledger{% endif %}"
+_EXCLUDE = """  - "{% if not ledger | default(false) %}/app/ledger{% endif %}"
+  - "{% if not ledger | default(false) %}/tests/ledger{% endif %}"
 
 _message_after_copy"""
 _FEATURE = """

@@ -286,7 +286,7 @@ def test_tables_that_do_not_exist_yet_go_with_the_feature(with_ledger: Repositor
     result = features("remove", "ledger")
 
     assert result.exit_code == 0
-    assert "If another database has applied them, undo this and run" in said(result)
+    assert "If they have been applied to another database, undo this and run" in said(result)
     assert not [name for name in with_ledger.tree() if name.startswith("app/ledger")]
 
 
@@ -369,7 +369,7 @@ def test_tables_are_dropped_only_if_models_and_database_agree(
     result = features("remove", "ledger", "--drop-data")
 
     assert result.exit_code == 1
-    assert "they must agree first: `uv run app db upgrade`, then `uv run app db check`." in said(result)
+    assert "must match first. Run `uv run app db upgrade`, then `uv run app db check`." in said(result)
     assert with_ledger.git("status", "--porcelain") == ""
 
 
@@ -402,6 +402,80 @@ def test_a_migration_between_dropping_and_adding_is_reported(
     assert "migrations/versions/mine.py depends on the migrations in app/ledger/migrations, so" in said(
         result
     )
+
+
+SHARED = LINES.replace("line 3\n", "[% if ledger %]line 3[% else %]none[% endif %]\n")
+
+
+@pytest.fixture
+def conflicting(template: Repository, with_ledger: Repository) -> Repository:
+    """A project in which removing the ledger conflicts."""
+    template.commit({"template/app/code.py.jinja": SHARED, "template/app/code.py": None})
+    template.git("tag", "--force", "1.0.0")
+    with_ledger.commit({"app/code.py": LINES.replace("line 3\n", "mine\n")})
+    return with_ledger
+
+
+def test_a_feature_comes_back_with_its_tables_despite_a_conflict(
+    with_ledger: Repository, alembic: list[str]
+) -> None:
+    features("remove", "ledger", "--drop-data")
+    with_ledger.commit({"app/ledger/models.py": "# My own ledger.\n"})
+
+    result = features("add", "ledger")
+
+    assert f"{DROP}: emptied, because you added ledger again." in said(result)
+    assert "drop()" not in with_ledger.git("show", f":{DROP}")
+    (with_ledger.folder / "app/ledger/models.py").write_text("# A table.\n")
+    with_ledger.git("add", "app/ledger/models.py")
+    assert (update("--continue", "--yes").exit_code, alembic[-3:-1]) == (
+        0,
+        ["app.cli db upgrade", "app.cli db check"],
+    )
+
+
+def test_a_removal_with_a_conflict_drops_the_tables_once_it_is_resolved(
+    conflicting: Repository, rows: dict[str, int | None], alembic: list[str]
+) -> None:
+    rows["entries"] = 2
+    features("remove", "ledger", "--drop-data")
+    index = conflicting.read(".template-update/README.md")
+    assert 'Once nothing is left, it also creates the migration "drop the tables of ledger".' in index
+    conflicting.git("checkout", "--quiet", "--theirs", "app/code.py")
+    conflicting.git("add", "app/code.py")
+    alembic.clear()
+
+    first, again = update("--continue"), update("--continue", "--yes")
+
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    assert alembic[0] == "app.cli db revision --message drop the tables of ledger"
+    assert [each for each in alembic if "revision" in each] == alembic[:1]
+    assert f"A\t{DROP}" in conflicting.git("diff", "--cached", "--name-status").splitlines()
+
+
+def test_a_removal_that_was_undone_drops_nothing(
+    conflicting: Repository, rows: dict[str, int | None], alembic: list[str]
+) -> None:
+    features("remove", "ledger", "--drop-data")
+    conflicting.git("reset", "--quiet", "--hard")
+    alembic.clear()
+
+    result = update("--continue")
+
+    assert (result.exit_code, alembic) == (1, [])
+    assert "The change of answers was undone, so there is nothing to continue." in said(result)
+
+
+def test_an_emptied_migration_drops_nothing_any_more(
+    project: Repository, rows: dict[str, int | None], alembic: list[str]
+) -> None:
+    emptied = '"""drop the tables of docker and ledger\n\nEmpty, because the feature was added again.\n"""\n'
+    project.commit({DROP: f'{emptied}revision = "app_0002"\n'})
+
+    result = features("add", "ledger", "--yes")
+
+    assert (result.exit_code, "drops tables of" in said(result)) == (0, False)
+    assert project.read(DROP).startswith(emptied)
 
 
 # Exports
@@ -470,7 +544,7 @@ def test_seeing_it_first_exports_nothing(
     result = features("remove", "ledger", "--export", str(file), *options)
 
     assert (result.exit_code, file.exists()) == (0, False)
-    assert f"It would export the tables to {file}." in said(result)
+    assert f"The update would export the tables to {file}." in said(result)
     assert with_ledger.git("status", "--porcelain") == ""
 
 
@@ -587,7 +661,7 @@ def test_a_dry_run_has_the_exit_code_of_the_real_one(
 
     assert result.exit_code == int(conflicts)
     assert "2 files would change." in result.output
-    assert ("It would conflict." in result.output) == conflicts
+    assert ("The update would conflict." in result.output) == conflicts
     assert (project.tree(), project.git("status", "--porcelain")) == (before, "")
     assert update().exit_code == result.exit_code
 
@@ -598,7 +672,7 @@ def test_a_dry_run_names_the_migration(
     result = features("remove", "ledger", "--drop-data", "--dry-run")
 
     assert (result.exit_code, alembic) == (0, ["app.cli db check"])
-    assert "It would create a migration: drop the tables of ledger." in said(result)
+    assert "The update would create a migration: drop the tables of ledger." in said(result)
     assert with_ledger.git("status", "--porcelain") == ""
 
 
@@ -646,7 +720,7 @@ def test_standard_output_is_for_one_purpose(with_ledger: Repository, options: st
     result = features("remove", "ledger", *options.replace(" and", "").split())
 
     assert result.exit_code == 1
-    assert f"Give only one of {options}: each writes to standard output." in result.stderr
+    assert f"Use only one of {options}: each writes to standard output." in result.stderr
     assert with_ledger.git("status", "--porcelain") == ""
 
 
@@ -780,3 +854,19 @@ def test_ctrl_c_during_the_checks_says_how_to_undo(
 
     assert result.exit_code == 130
     assert "`git reset --hard` undoes it." in said(result)
+
+
+def test_ctrl_c_after_a_migration_says_that_the_database_must_go_back_first(
+    project: Repository, rows: dict[str, int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(tools: ProjectTools, *command: str) -> bool:
+        if command == ("app.cli", "db", "check"):
+            raise KeyboardInterrupt
+        return True
+
+    monkeypatch.setattr(ProjectTools, "run", interrupted)
+
+    result = features("add", "ledger", "--yes")
+
+    assert result.exit_code == 130
+    assert "but not the migration of the database. Run `uv run app db downgrade` first." in said(result)

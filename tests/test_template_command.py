@@ -356,7 +356,7 @@ def without_development_tools(project: Project) -> None:
         (with_half_answers, "does not say where the template is"),
         (with_a_relative_source, "URL or absolute path as _src_path"),
         (without_the_template, "If it has moved"),
-        (of_somebody_else, "If you trust it: `git config --global --add safe.directory"),
+        (of_somebody_else, "If you trust it, run `git config --global --add safe.directory"),
         (without_development_tools, "`uv sync` installs them"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
@@ -370,6 +370,15 @@ def test_obstacles_are_explained(project: Project, made_wrong, sentence: str):
     assert sentence in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     assert not (project.folder.parent / "arguments").exists()
+
+
+def test_a_password_in_the_templates_url_is_not_printed(project: Project):
+    project.is_from("https://me:secret@127.0.0.1:9/template")
+
+    done = project.update()
+
+    assert (done.returncode, "https://127.0.0.1:9/template" in done.stderr) == (1, True)
+    assert "secret" not in done.stdout + done.stderr
 
 
 # End to end

@@ -527,6 +527,24 @@ def test_a_change_to_a_moved_file_follows_it_and_is_reported(
     assert "app/code.py" not in project.tree()
 
 
+def test_only_a_change_that_was_merged_into_a_moved_file_is_reported(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    template.commit({"template/tests/more/__init__.py": ""}, tag="1.0.1")
+    update()
+    project.commit()
+    (project.folder / "deploy").mkdir()
+    project.git("mv", "Dockerfile", "deploy/Dockerfile")
+    project.commit({"tests/more/__init__.py": None, "app/own/__init__.py": ""})
+    more = {"template/tests/more/__init__.py": "# More.\n"}
+    template.commit(more | {"template/Dockerfile": None}, tag="1.1.0")
+
+    result = update()
+
+    assert "The change was merged there." not in result.output
+    assert "deploy/Dockerfile: the template removed this file and you changed it." in result.output
+
+
 @pytest.mark.parametrize(("name", "exit_code"), [("app/code.py", 1), ("tests/test_code.py", 0)])
 def test_a_change_to_a_deleted_file_is_reported(
     template: Repository, project: Repository, update: Run, name: str, exit_code: int
@@ -708,7 +726,7 @@ def test_check_reports_and_changes_nothing(
     result = update("--check")
 
     assert result.exit_code == 2
-    assert ("It would conflict." in result.output, "without a conflict" in result.output) == (
+    assert ("The update would conflict." in result.output, "without a conflict" in result.output) == (
         conflicts,
         not conflicts,
     )
@@ -827,7 +845,7 @@ def without_the_tag(project: Repository, template: Repository) -> None:
         (uncommitted, "Commit or stash these changes first"),
         (without_git, "git init && git add -A"),
         (without_answers, ".copier-answers.yml is missing"),
-        (in_another_folder, "Run this command in the folder that has the file"),
+        (in_another_folder, "Run this command in the folder that contains the file"),
         (with_other_answers, ".copier-answers.yml cannot be read"),
         (with_half_answers, "lacks _src_path or _commit"),
         (with_a_relative_source, "Write its URL or absolute path"),
@@ -882,6 +900,55 @@ def test_an_older_version_is_refused(template: Repository, project: Repository, 
 
     assert result.exit_code == 1
     assert "Use git to go back." in result.output
+
+
+def test_a_lower_release_that_lacks_the_projects_version_is_not_newer(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="2.0.0rc1")
+    update("--to", "2.0.0rc1")
+    project.commit()
+    template.git("checkout", "--quiet", "-b", "fix", "1.0.0")
+    template.commit({"template/app/code.py": fixed(9)}, tag="1.0.1")
+
+    lower = update("--check")
+    template.git("tag", "2.0.1")
+    higher = update("--check")
+
+    assert (lower.exit_code, "Nothing to pull" in lower.output) == (0, True)
+    assert (higher.exit_code, "From 2.0.0rc1 to 2.0.1" in higher.output) == (2, True)
+
+
+def test_a_release_that_lacks_the_projects_commit_must_be_requested(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    template.commit({"template/app/code.py": fixed(3)})
+    update("--to", "HEAD")
+    project.commit()
+    template.git("checkout", "--quiet", "-b", "fix", "1.0.0")
+    template.commit({"template/app/code.py": fixed(9)}, tag="1.0.1")
+
+    result = update()
+
+    assert (result.exit_code, project.git("status", "--porcelain")) == (1, "")
+    assert "`uv run app template-update --to 1.0.1`" in " ".join(result.output.split())
+
+
+def test_the_users_settings_for_copier_answer_no_question(
+    template: Repository,
+    project: Repository,
+    update_with_copier: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "settings.yml").write_text("defaults: {fast: true}\n")
+    monkeypatch.setenv("COPIER_SETTINGS_PATH", str(tmp_path / "settings.yml"))
+    questions = template.read("copier.yml").replace("slug:", "fast: {type: bool, default: false}\nslug:")
+    template.commit({"copier.yml": questions}, tag="1.1.0")
+
+    update_with_copier()
+
+    assert "fast: false\n" in project.read(".copier-answers.yml")
 
 
 def test_untracked_files_are_not_overwritten(template: Repository, project: Repository, update: Run) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import TEMPLATE_UPDATE, Once, commit, copier, run, snapshot, uv_in
+from planted_feature import plant
 from test_render import files_of
 
 type Update = Callable[[Path], object]
@@ -32,7 +33,9 @@ def two_versions(once: Once) -> Path:
 
 
 def make_two_versions(folder: Path) -> None:
-    """0.9.0 is the working tree; 1.0.0 has changes and an addition in every category of files."""
+    """0.9.0 is the working tree. 1.0.0 has changes and an addition in every category of files, and a
+    feature.
+    """
     template = folder / "template"
     template.mkdir()
     snapshot(template)
@@ -48,6 +51,7 @@ def make_two_versions(folder: Path) -> None:
     change(files / "app" / "notes" / "routes.py", '"""', '"""Again: ', count=1)
     change(files / "migrations" / "versions" / "app_0001_base.py", '"""app:', '"""app again:')
     (files / "app" / "users" / "added.py").write_text('"""New in the second version."""\n')
+    plant(template)
     commit(template, "The version after", tag="1.0.0")
     copier("copy", "--quiet", "--defaults", "-r", "0.9.0", template, folder / "project", cwd=folder)
 

@@ -97,7 +97,8 @@ def test_what_merged_is_tested_although_another_file_conflicts(
     result = update()
 
     assert result.exit_code == 1
-    assert "\nChecking the merged changes in a copy that has your side of each conflict:\n" in result.output
+    said = "\nChecking the merged changes in a copy that contains your side of each conflict:\n"
+    assert said in result.output
     assert tools == ["ruff check --quiet", "pytest -q tests/test_money.py"]
     assert ("`uv run pytest tests/test_money.py` failed (see above)." in result.output) is not works
     assert "<<<<<<< yours" in project.read("app/names.py")

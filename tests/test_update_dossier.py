@@ -116,6 +116,7 @@ def test_the_index_names_what_is_left_and_the_commands(
     assert index.startswith("# Template update from 1.0.0 to 1.1.0\n\n2 of 2 conflicts are left.")
     assert "- [ ] [app/code.py](1-app-code.py.md): you and the template changed the same lines.\n" in index
     assert "```sh\nuv run app template-update --continue\n```" in index
+    assert "If a conflict keeps the command from starting, `git diff --check` lists" in index
 
 
 def test_git_sees_nothing_of_the_dossier(template: Repository, project: Repository, update: Run) -> None:
@@ -528,7 +529,29 @@ def test_show_says_if_nothing_changes_or_exists(
     assert (missing.exit_code, "app/cod.py is neither in this project nor" in missing.stderr) == (1, True)
 
 
+@pytest.mark.parametrize("folder", [".", "app", "tests/"])
+def test_show_needs_a_file(template: Repository, update: Run, folder: str) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+
+    result = update("--show", folder)
+
+    assert (result.exit_code, f"{folder} is a folder. Name one of its files." in result.stderr) == (1, True)
+
+
 # The data
+
+
+def test_a_name_that_is_not_utf_8_is_printed_with_escapes(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    os.rename(project.folder / "app/code.py", os.fsencode(project.folder) + b"/app/caf\xe9.py")
+    project.commit()
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+
+    result = update("--check", "--json")
+
+    assert "app/caf\udce9.py" in json.loads(result.stdout)["changed"]
+    assert "you moved it to app/caf\\udce9.py" in result.stderr
 
 
 def test_a_finding_has_its_line_and_command(template: Repository, project: Repository, update: Run) -> None:

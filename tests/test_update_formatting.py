@@ -95,7 +95,7 @@ def test_a_formatter_that_is_missing_is_told(
     result = update()
 
     assert result.exit_code == 1
-    assert "This project is formatted with black, which is missing here" in result.output
+    assert "This project is formatted with black, which is not installed" in result.output
 
 
 def test_the_rules_of_a_folder_above_the_project_are_found(

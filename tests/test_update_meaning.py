@@ -1,6 +1,7 @@
 """`template-update` reports semantic errors that a conflict-free merge may have introduced."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from test_template_update import (
@@ -307,6 +308,25 @@ def test_a_change_of_a_function_that_was_moved_is_offered_as_a_patch(
     assert (
         project.read("app/mine.py") == f"# Mine.\n\n\n{moved.replace('(amount, 100)', '(abs(amount), 100)')}"
     )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda text: text.rstrip("\n"), lambda text: text.replace("Mine.\n", "Mine.\n\f")],
+    ids=["no newline at the end", "form feed"],
+)
+def test_the_patch_for_a_function_that_was_moved_fits_every_file(
+    template: Repository, project: Repository, update: Run, moved: str, change: Callable[[str], str]
+) -> None:
+    project.commit({"app/mine.py": change(project.read("app/mine.py"))})
+    template.commit({"template/app/money.py": f"{NEGATIVE}\n\n{TAX}"}, tag="1.1.0")
+
+    result = update("--skip-tests")
+
+    (command,) = [each for each in commands(result.output) if "git apply" in each]
+    shell(command)
+    changed = moved.replace("(amount, 100)", "(abs(amount), 100)")
+    assert project.read("app/mine.py") == change(f"# Mine.\n\n\n{changed}")
 
 
 def test_a_change_of_a_function_that_was_moved_and_changed_alike_is_shown(

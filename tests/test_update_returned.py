@@ -143,10 +143,12 @@ def test_a_line_that_ended_up_in_another_function_is_told(
     # Git matches the ends of the first tests, because the tests resemble each other.
     assert "# mine" in project.read("tests/test_login.py").partition("\n\n\n")[0]
     assert (
-        "tests/test_login.py, line 6: you have this line in test_a_guest. The template moved similar code, so"
-        " the line is now in test_a_stranger. Move it back or keep it.\n"
+        "tests/test_login.py, line 6: you had this line in test_a_guest. The template moved similar code, so"
+        " the line is now in test_a_stranger. Move it back or leave it there.\n"
     ) in result.output
     assert result.exit_code == 1
+    project.commit({"tests/test_login.py": joined(STRANGER, mine)})
+    assert "Nothing to pull" in update().output
 
 
 def test_a_line_whose_function_has_a_new_name_is_not_told(

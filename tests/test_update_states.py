@@ -127,6 +127,52 @@ def test_a_sparse_checkout_with_the_whole_project_is_enough(
     assert shop.git("show", "HEAD:library/code.py") == shop.git("show", ":library/code.py")
 
 
+@pytest.fixture
+def partial_clone(tmp_path: Path) -> Callable[..., Path]:
+    """`partial_clone(repository)`: a clone without the files that are not checked out."""
+
+    def clone(repository: Repository, *options: str) -> Path:
+        repository.git("config", "uploadpack.allowFilter", "true")
+        repository.git("config", "uploadpack.allowAnySHA1InWant", "true")
+        address, folder = repository.folder.as_uri(), tmp_path / "partial"
+        repository.git("clone", "--quiet", "--filter=blob:none", *options, address, str(folder))
+        return folder
+
+    return clone
+
+
+def test_the_files_that_a_partial_clone_lacks_are_fetched(
+    template: Repository, project: Repository, update: Run, partial_clone: Callable[..., Path]
+) -> None:
+    """The comparison with the last update needs the files from before that update."""
+    project.commit({"app/code.py": LINES.replace("line 10\n", "mine\n")})
+    template.commit({"template/app/code.py": fixed(2)}, tag="1.0.1")
+    update()
+    project.commit()
+    project.commit({"app/code.py": fixed(2).replace("line 10\n", "also mine\n")})
+    template.commit({"template/app/code.py": fixed(4, text=fixed(2))}, tag="1.1.0")
+    os.chdir(partial_clone(project))
+
+    result = update()
+
+    assert result.exit_code == 0
+    assert "line 4, mended" in Path("app/code.py").read_text()
+
+
+def test_a_partial_and_sparse_clone_is_updated(
+    template: Repository, shop: Repository, update: Run, partial_clone: Callable[..., Path]
+) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    os.chdir(partial_clone(shop, "--sparse"))
+    shell("git sparse-checkout set services/shop")
+    os.chdir("services/shop")
+
+    result = update()
+
+    assert (result.exit_code, Path("app/code.py").read_text()) == (0, fixed(3))
+    assert "?" in shell("git rev-list --objects --missing=print HEAD")
+
+
 # In a folder of a larger repository
 
 
@@ -371,22 +417,35 @@ def test_what_could_not_be_rolled_back_is_named(
     assert project.git("status", "--porcelain") == ""
 
 
-def test_an_update_that_was_killed_can_be_undone(
+@pytest.fixture
+def half_an_update(
     template: Repository, project: Repository, update: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> Callable[[], None]:
+    """`half_an_update()`: start an update that is killed while it is writing."""
+
     class Killed(BaseException):
         pass
 
     def killed(repository: git_repository.Repository, tree: str, stages: object) -> None:
         repository.git("checkout", tree, "--", "app")
-        (project.folder / ".git" / "index.lock").touch()
         raise Killed
 
-    template.commit(NEW, tag="1.1.0")
-    with monkeypatch.context() as patch:
-        patch.setattr(git_repository.Repository, "_check_out", killed)
-        with pytest.raises(Killed):
-            update()
+    def start() -> None:
+        template.commit(NEW, tag="1.1.0")
+        with monkeypatch.context() as patch:
+            patch.setattr(git_repository.Repository, "_check_out", killed)
+            with pytest.raises(Killed):
+                update()
+
+    return start
+
+
+def test_an_update_that_was_killed_can_be_undone(
+    project: Repository, update: Run, half_an_update: Callable[[], None]
+) -> None:
+    half_an_update()
+    (project.folder / ".git" / "index.lock").touch()
+    (project.folder / "app" / "big.py").write_text("#" * 99)
 
     (undo,) = commands(update().output)
     shell(undo)
@@ -394,16 +453,30 @@ def test_an_update_that_was_killed_can_be_undone(
     assert (update().exit_code, project.read("app/code.py")) == (0, fixed(3))
 
 
+@pytest.mark.parametrize("path", ["app/code.py", "app/own.py"])
 def test_work_after_an_undone_update_is_not_taken_for_half_an_update(
-    template: Repository, project: Repository, update: Run, monkeypatch: pytest.MonkeyPatch
+    template: Repository, project: Repository, update: Run, half_an_update: Callable[[], None], path: str
 ) -> None:
-    template.commit(NEW, tag="1.1.0")
-    (project.folder / ".git" / "template-update").write_text("app/code.py\0app/big.py")
-    (project.folder / "app/own.py").write_text("mine")
+    half_an_update()
+    project.git("reset", "--quiet", "--hard")
+    (project.folder / path).write_text(f"{LINES}mine\n")
 
     result = update()
 
     assert "Commit or stash these changes first." in result.output
+    assert "reset --hard" not in result.output
+
+
+def test_untracked_files_that_git_hides_are_no_part_of_half_an_update(
+    project: Repository, update: Run, half_an_update: Callable[[], None]
+) -> None:
+    half_an_update()
+    project.git("config", "status.showUntrackedFiles", "no")
+    (project.folder / "app/own.py").write_text("mine")
+
+    result = update()
+
+    assert "?? app/own.py" in result.output
     assert "reset --hard" not in result.output
 
 
@@ -520,7 +593,8 @@ def test_a_project_that_was_never_committed_is_told(
 
     result = update("--check")
 
-    assert (result.exit_code, ".copier-answers.yml is not committed: `git add" in result.output) == (1, True)
+    assert result.exit_code == 1
+    assert ".copier-answers.yml is not committed. Run `git add" in result.output
 
 
 @pytest.mark.parametrize("option", ["--check", "--skip-tests"])
@@ -552,6 +626,33 @@ def test_an_uncommitted_lock_file_is_taken_along(template: Repository, shop: Rep
     assert result.exit_code == 0
     assert "uv.lock was not committed. It is now part of this change." in result.output
     assert "A  services/shop/uv.lock" in shop.git("status", "--porcelain")
+
+
+@pytest.mark.parametrize("name", ["shop ", " shop"])
+def test_the_name_of_a_folder_may_start_or_end_with_a_space(
+    template: Repository, project: Repository, update: Run, tmp_path: Path, name: str
+) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    outer = Repository(tmp_path / name)
+    copied(template.folder, outer.folder / name)
+    outer.commit()
+    os.chdir(outer.folder / name)
+
+    result = update()
+
+    assert (result.exit_code, outer.read(f"{name}/app/code.py")) == (0, fixed(3))
+
+
+def test_a_deleted_lock_file_is_not_part_of_the_change(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    project.commit({"uv.lock": "locked\n"})
+    (project.folder / "uv.lock").unlink()
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+
+    result = update()
+
+    assert (result.exit_code, "now part of this change" in result.output) == (0, False)
 
 
 def test_a_detached_head_and_a_shallow_clone_are_no_obstacle(
@@ -672,7 +773,7 @@ def test_a_version_is_read_as_it_is_written(
     ("answer", "sentence"),
     [
         ("docker: maybe", "docker must be true or false, not maybe."),
-        ("color: blue", "cannot be used with the answers in"),
+        ("color: blue", "cannot be used with the answers in .copier-answers.yml or --answers: Invalid"),
         ("color: [red, green]", "cannot be used with the answers in"),
         ("color: 2026-11-29", "cannot be used with the answers in"),
     ],
@@ -785,7 +886,8 @@ def test_what_copier_lost_is_merged_by_the_next_update(
     result = update()
 
     assert result.exit_code == 1
-    assert f"{path}: `copier update` lost a change when it merged 1.1.0. It is merged now." in result.output
+    lost = "the commit that merged 1.1.0 lacks a change, probably because of `copier update`."
+    assert f"{path}: {lost} It is merged now." in result.output
     assert project.tree()[path] == wanted
     assert [shell(each) for each in commands(result.output) if path in each]
     assert ("From 1.1.0 to 1.2.0" in result.output) is newer
@@ -838,6 +940,54 @@ def test_an_update_by_this_tool_lost_nothing(template: Repository, project: Repo
     result = update()
 
     assert (result.exit_code, "Nothing to pull" in result.output) == (0, True)
+
+
+IMPORTS = "import zlib\nimport abc\nimport os\n\n\ndef f():\n    return abc, os, zlib\n"
+SORTED = IMPORTS.replace("import zlib\n", "").replace("os\n", "os\nimport zlib\n", 1)
+WITH_FIX = {"template/app/code.py": fixed(3)}
+MINE = {"app/code.py": LINES.replace("line 15\n", "mine\n")}
+WITHOUT_LINE = {"app/code.py": LINES.replace("line 5\n", "")}
+LINE_MOVED = WITHOUT_LINE["app/code.py"].replace("line 15\n", "line 15\nline 5\n")
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "by_hand"),
+    [
+        ({}, {"template/app/new.py": "# New.\n"}, {"app/new.py": None}),
+        ({}, WITH_FIX, {"app/code.py": LINES}),
+        (MINE, WITH_FIX, {"app/code.py": fixed(3)}),
+        (WITHOUT_LINE, {"template/app/code.py": LINE_MOVED}, WITHOUT_LINE),
+        ({}, {"template/app/code.py": IMPORTS}, {"app/code.py": SORTED}),
+    ],
+    ids=["new file deleted", "change rejected", "edit dropped", "line deleted again", "imports sorted"],
+)
+def test_a_merge_that_was_changed_by_hand_is_not_a_loss(
+    template: Repository,
+    project: Repository,
+    update: Run,
+    mine: dict[str, str],
+    theirs: dict[str, str],
+    by_hand: dict[str, str | None],
+) -> None:
+    project.commit(mine)
+    template.commit(theirs, tag="1.1.0")
+    update()
+    project.commit(by_hand)
+
+    result = update()
+
+    assert (result.exit_code, "Nothing to pull" in result.output) == (0, True)
+
+
+def test_a_loss_is_no_new_version(
+    template: Repository, project: Repository, update: Run, updated_by_copier: Callable[[], None]
+) -> None:
+    a_move(template, project)
+    updated_by_copier()
+
+    result = update("--check")
+
+    assert (result.exit_code, "lacks a change" in result.output) == (0, True)
 
 
 def test_an_old_version_that_cannot_be_rendered_is_not_compared(

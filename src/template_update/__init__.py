@@ -2,11 +2,10 @@
 `template-features`: list, add and remove features of the template version that the project uses.
 
 The tool is part of the template, not of the generated projects. In a project, `app template-update` uses uv
-to run the tool from the template's repository, at the version to update to. The newest tool can therefore
-update even the oldest project. `app features`, `app add` and `app remove` also run the newest version of the
-tool.
+to run the tool from the template's repository, at the target version. The newest tool can therefore update
+even the oldest project. `app features`, `app add` and `app remove` also run the newest version of the tool.
 
-The tool runs in the project's folder, in its own environment, which uv creates:
+The tool runs in the project's folder, in its own environment, which uv creates. These are its steps:
 
 1. `repository.py` finds the project's repository and stops if git could not undo an update. `template.py`
    reads `.copier-answers.yml`, clones the template and finds the version to update to.
@@ -37,13 +36,14 @@ Rules for every change to this tool:
 
 - The tool updates projects of all versions. It may rely only on `.copier-answers.yml`, git, the folders
   `app/` and `migrations/`, and the commands `app db upgrade`, `app db check`, `ruff`, `pyright` and `pytest`.
-  To remove a feature with tables it also needs `app db tables --json`, `app db revision` and, for `--export`,
-  `app db export`. It never imports the project, which may not even start.
+  To remove a feature with tables, it also needs `app db tables --json`, `app db revision` and, for
+  `--export`, `app db export`. It never imports the project, which may not even start.
 - Nothing in the project changes before the merge is complete. The result is then written completely or not at
-  all. Nothing is committed.
+  all. The tool commits nothing.
 - Exit code 0 means that nothing is left to do, 1 that something needs attention, and 2 only that `--check`
   found a new version.
 - Paths in messages and data are relative to the project's folder, and every suggested command works there.
 - The output of `--json` keeps its existing keys. New ones may be added.
-- Projects of all versions pass their options to the tool, so an option keeps its name and its meaning.
+- The name and the meaning of an option never change, because projects of all versions pass their options to
+  the tool.
 """

@@ -1,4 +1,4 @@
-"""`python -m template_update`, for tests and development of the tool."""
+"""`python -m template_update`, for testing and developing the tool."""
 
 from template_update.command import main
 

@@ -48,7 +48,8 @@ def template_update(
     answers: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=VALUE", help="Change an answer, such as docker=false, and keep the version."
+            metavar="NAME=VALUE",
+            help="Change an answer, such as docker=false, but not the template version.",
         ),
     ] = None,
     dry_run: DryRun = False,
@@ -75,7 +76,9 @@ def template_update(
 
     def choose(update: Update) -> None:
         if answers and to:
-            raise UpdateError("Give either --to or --answers: changing an answer keeps the version.")
+            raise UpdateError(
+                "Use either --to or --answers, not both: --answers does not change the template version."
+            )
         if answers:
             update.to_changed_answers(answers)
         else:

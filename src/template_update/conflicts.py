@@ -1,4 +1,4 @@
-"""Everything known about a conflict: its location, its changelog entries and the tests it affects."""
+"""Everything known about a conflict: its location, the changelog entries about it and the tests to run."""
 
 import os
 import re
@@ -56,7 +56,8 @@ def entries_about(path: str, news: Iterable[News]) -> Iterator[str]:
 def places(versions: Sequence[Path | None]) -> list[Place]:
     """The places where *versions* conflict. Empty for a binary file, or if one side removed the file.
 
-    *versions* are your version, the template's old version, which may be missing, and its new version.
+    *versions* are, in this order, your version, the template's old version (which may be missing) and the
+    template's new version.
     """
     yours, old, new = versions
     if yours is None or new is None:

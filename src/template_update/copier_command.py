@@ -1,6 +1,6 @@
 """Copier's command line without two steps that take longer than the rest of a render.
 
-Copier renders the name of every file and folder, and renders the name of the answers file again each time.
+Copier renders the name of every file and folder, and each time also renders the name of the answers file.
 Jinja would compile a name every time it is rendered. Here, each string is compiled only once.
 
 For every file, Copier also asks git whether it tracks executable bits. That matters only in a repository, and
@@ -40,7 +40,7 @@ def _do_nothing(*_: Any) -> None:
 
 if __name__ == "__main__":
     Environment.from_string = _from_string
-    # This method is private. If a later version of Copier lacks it, renders only take longer.
+    # This method is private. If a later version of Copier lacks it, rendering just takes longer.
     if worker := getattr(sys.modules.get("copier._main"), "Worker", None):
         worker._sync_git_index_executable_bit = _do_nothing
     CopierApp.run()

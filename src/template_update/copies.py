@@ -1,7 +1,7 @@
 """A copy of one version of the project, in which the project's tools can run.
 
-Code that imports a file with a conflict cannot run. In the copy, such a file has the user's side of each
-conflict, so everything else can be checked before the conflicts are resolved.
+Code that imports a file with a conflict cannot run. In the copy, such a file contains only the user's side of
+each conflict, so everything else can be checked before the conflicts are resolved.
 """
 
 import os
@@ -26,7 +26,7 @@ _NOT_COMMITTED = (".env", LOCK_FILE)
 def copy_of(merger: Merger, repository: Repository, tree: str) -> Generator[Path]:
     """Copy the project as it is in *tree*, with the user's side of each conflict. Yields the folder."""
     with TemporaryDirectory(prefix="template-update-") as folder:
-        merger.write_out(tree, repository.prefix, Path(folder))
+        merger.write_out(tree, Path(folder))
         copy = Path(folder) / repository.prefix
         for path in (path for path in copy.rglob("*") if path.is_file() and not path.is_symlink()):
             content = path.read_bytes()

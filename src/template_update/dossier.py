@@ -11,7 +11,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from shlex import join, quote
+from typing import Any
 
+from template_update import revisions
 from template_update.conflicts import Conflict, Place, places
 from template_update.git import UpdateError
 
@@ -33,6 +35,10 @@ class Dossier:
     conflicts: list[Conflict] = field(default_factory=list[Conflict])
     review: list[str] = field(default_factory=list[str])
     """Messages about everything else that needs a person's attention."""
+    answers: dict[str, Any] = field(default_factory=dict[str, Any])
+    """The answers that the update changes."""
+    dropped: list[str] = field(default_factory=list[str])
+    """The migration folders whose tables are to be dropped once the conflicts are resolved."""
 
     @classmethod
     def read(cls, folder: Path) -> "Dossier | None":
@@ -46,13 +52,13 @@ class Dossier:
         except (OSError, ValueError, KeyError, TypeError):
             # It was edited, or another version of this tool wrote it in another format.
             raise UpdateError(
-                f"{folder.name}/{_STATE} cannot be read. Delete the folder {folder.name}: without it, the"
-                " conflicts are found in the files."
+                f"{folder.name}/{_STATE} cannot be read. Delete the folder {folder.name}. The conflicts can"
+                " also be found without it."
             ) from None
 
     def write(self, folder: Path, sides: Sequence[Sequence[bytes | None]]) -> None:
-        """Write the folder from scratch. *sides* are the versions of each conflict: yours, the old one and
-        the new one.
+        """Write the folder from scratch. *sides* contains the versions of each conflicting file: yours, the
+        old one and the new one.
 
         Raises:
             UpdateError: the folder cannot be written, or contains files that do not belong to a dossier.
@@ -63,8 +69,8 @@ class Dossier:
             folder.mkdir(parents=True)
             # Hides the folder from git, wherever it is.
             (folder / ".gitignore").write_text(_IGNORES_ALL, "utf-8")
-            # Write this before the pages. If it is interrupted, the next update recognizes the folder and
-            # replaces it.
+            # Write this before the pages. If writing is interrupted, the next update recognizes the folder
+            # and replaces it.
             (folder / _STATE).write_text(json.dumps(asdict(self), indent=2), "utf-8")
             for number, (conflict, versions) in enumerate(zip(self.conflicts, sides, strict=True), 1):
                 self._write_page(folder, number, conflict, versions)
@@ -73,7 +79,7 @@ class Dossier:
             raise UpdateError(f"The dossier cannot be written to {folder}: {error.strerror}.") from None
 
     def write_index(self, folder: Path, open_paths: Collection[str]) -> None:
-        """Write the index. The conflicts in *open_paths* are not resolved yet."""
+        """Write the index. *open_paths* are the files whose conflicts are not resolved yet."""
         left = sum(each.path in open_paths for each in self.conflicts)
         lines = [
             f"# {self._title}",
@@ -97,10 +103,21 @@ class Dossier:
             "",
             *_fenced(f"uv run {CONTINUE}", "sh"),
             "",
-            "The update is done when this command exits with 0. It then deletes this folder, and you can"
-            " commit. To undo the whole update instead: `git reset --hard`.",
+            *self._migration,
+            "If a conflict keeps the command from starting, `git diff --check` lists the conflict markers"
+            " that are left.",
+            "",
+            "The update is done when this command exits with 0. The command then deletes this folder, and you"
+            " can commit. To undo the whole update instead: `git reset --hard`.",
         ]
         (folder / _INDEX).write_text("\n".join(lines) + "\n", "utf-8", errors="replace")
+
+    @property
+    def _migration(self) -> list[str]:
+        if not self.dropped:
+            return []
+        message = revisions.drop_message(self.dropped)
+        return [f'Once nothing is left, it also creates the migration "{message}".', ""]
 
     @property
     def _title(self) -> str:
@@ -164,7 +181,7 @@ def remove(folder: Path) -> None:
 
 
 def _is_dossier(folder: Path) -> bool:
-    """Whether this tool created *folder*. Other folders can have a file with the same name."""
+    """Whether this tool created *folder*. Other folders can also contain a `state.json`."""
     try:
         return (folder / _STATE).is_file() and (folder / ".gitignore").read_text("utf-8") == _IGNORES_ALL
     except (OSError, UnicodeDecodeError):
@@ -182,7 +199,7 @@ def _conflicts(number: int) -> str:
 
 
 def _page(number: int, conflict: Conflict) -> str:
-    """The page's file name, which starts with its number."""
+    """The file name of a conflict's page, which starts with *number*."""
     safe = "".join(each if each.isalnum() or each in "._-" else "-" for each in conflict.path)
     return f"{number}-{safe}.md"
 

@@ -41,7 +41,7 @@ def write(tools: ProjectTools, tables: Sequence[str], file: str) -> str:
     """Export *tables* to *file*. Returns a message for the user.
 
     Raises:
-        UpdateError: the project cannot export them.
+        UpdateError: the project's export command failed.
     """
     if not tables:
         return "There are no tables to export."
@@ -54,7 +54,7 @@ def write(tools: ProjectTools, tables: Sequence[str], file: str) -> str:
 
 
 def named(file: str) -> str:
-    """The name of *file* in a message."""
+    """What messages call *file*."""
     return "standard output" if file == STDOUT else file
 
 

@@ -83,7 +83,7 @@ def remove(
         str,
         typer.Option(
             metavar="FILE",
-            help="Write the rows of these tables to FILE (- for standard output), then continue as with"
+            help="Write the rows of the feature's tables to FILE (- for standard output), then do the same as"
             " --drop-data. The rows can contain secrets.",
         ),
     ] = "",
@@ -93,7 +93,7 @@ def remove(
     yes: Yes = False,
     skip_tests: SkipTests = False,
 ) -> None:
-    """Remove features from the project in this folder. Files that you changed stay.
+    """Remove features from the project in this folder. Files that you changed are kept.
 
     The template version stays the same. The git tree must be clean. Exit code 1 means that something needs
     your attention; see the output.

@@ -1,7 +1,7 @@
 """The template's features: optional parts, each with its own files.
 
-`features.yml` in the template lists them. Each feature is a yes-or-no question in `copier.yml`. A project
-that answers yes has the feature.
+`features.yml` in the template lists them. Each feature is a yes-or-no question in `copier.yml`. If the answer
+is yes, the project has the feature.
 """
 
 from collections.abc import Iterable, Mapping

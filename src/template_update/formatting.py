@@ -1,8 +1,8 @@
 """Formats the template's versions the way the project is formatted.
 
-Otherwise every line that the project's formatter breaks differently would count as changed in the project.
-The formatter is Black if the project configures it, or else ruff if the project configures that. If the
-project configures isort, isort runs first.
+Otherwise, every line that the project's formatter breaks differently would count as changed in the project.
+The formatter is Black if the project configures Black. Otherwise, it is ruff if the project configures ruff.
+If the project configures isort, isort runs first.
 """
 
 import os
@@ -72,8 +72,8 @@ class _Style:
     def changes(self, folder: Path, names: Iterable[str]) -> dict[str, bytes]:
         """Maps each file in *names* that formatting changes to its new content. The files are in *folder*.
 
-        The formatters run on copies at the path that the project has in its repository, together with the
-        configuration files around it. That way, they find the configuration, and the paths in it still apply.
+        The formatters run on copies of these files and of the configuration files, laid out as in the
+        project's repository. That way, they find the configuration, and the paths in it still apply.
         """
         if not self._formatters:
             return {}
@@ -139,8 +139,8 @@ def _has_section(path: Path, name: str) -> bool:
 
 
 def _found(name: str, project: Path, say: Callable[[str], None]) -> _Formatter | None:
-    """The formatter in the project's environment, so that its version is the project's. If there is none,
-    this tool's own ruff, or the Black or isort that uv downloads. None if uv cannot run it.
+    """The formatter in the project's environment, because that is the version that the project uses. If there
+    is none, this tool's own ruff, or the Black or isort that uv downloads. None if uv cannot run it.
     """
     environment = project / os.environ.get("UV_PROJECT_ENVIRONMENT", ".venv")
     folders = os.pathsep.join(str(environment / each) for each in ("bin", "Scripts"))
@@ -156,8 +156,9 @@ def _found(name: str, project: Path, say: Callable[[str], None]) -> _Formatter |
         done = None
     if done is None or done.returncode != 0:
         say(
-            f"This project is formatted with {name}, which is missing here, so lines that {name} changes may"
-            f" conflict. Install it, for example with `uv add --dev {name}`, and repeat the update."
+            f"This project is formatted with {name}, which is not installed, so lines that {name} would"
+            f" change may conflict. Install it, for example with `uv add --dev {name}`, and repeat the"
+            " update."
         )
         return None
     return _Formatter(name, command)

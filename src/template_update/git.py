@@ -6,7 +6,7 @@ import subprocess  # nosec B404 - git is a command
 from pathlib import Path
 
 OLDEST = (2, 38)
-"""The first git version whose `merge-tree` merges without a working tree."""
+"""The first git version whose `merge-tree` can merge without a working tree."""
 LITERAL = {"GIT_LITERAL_PATHSPECS": "1"}
 """An environment variable that makes git take every path literally, even one with an asterisk."""
 _OF_A_HOOK = {"GIT_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"}
@@ -87,7 +87,7 @@ def reason(done: subprocess.CompletedProcess[str]) -> str:
         return f"it was terminated by signal {-done.returncode}"
     lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
     errors = [line for line in lines if line.startswith(("fatal: ", "error: "))]
-    return (errors or lines or ["it does not say why"])[0]
+    return (errors or lines or ["it did not say why"])[0]
 
 
 def cure_of_ownership(said: str) -> str:

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 
 MARKER_SIZE = 31
-"""The length of the conflict markers. It must be longer than any line of such characters in a file."""
+"""The length of the conflict markers, which must be longer than any line of the same characters in a file."""
 _BLANK_LINE = re.compile(r"(?:\A|\n)\r?\n\Z")
 _BLOCK = re.compile(
     r"^<{31} [^\n]*\n(?P<yours>.*?)^\|{31} [^\n]*\n(?P<old>.*?)^={31}\r?\n(?P<new>.*?)^>{31} [^\n]*\n",

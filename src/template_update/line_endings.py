@@ -1,6 +1,6 @@
-"""Gives the template's versions Windows line endings where a project has committed them.
+"""Gives the template's versions Windows line endings in the files that a project has committed with them.
 
-Otherwise every line of such a file would count as changed in the project.
+Otherwise, every line of such a file would count as changed in the project.
 """
 
 from collections.abc import Iterable

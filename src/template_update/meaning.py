@@ -1,7 +1,7 @@
 """Semantic errors that a conflict-free merge may have introduced.
 
 They occur if both sides added the same name, or if the template moved or changed something that the project
-uses. Errors that the source text does not show are left to pyright and the tests.
+uses. Errors that cannot be seen in the source text are left to pyright and the tests.
 """
 
 import ast

@@ -22,6 +22,8 @@ from template_update.rendering import ANSWERS_FILE
 from template_update.repository import Repository
 
 _IDENTITY = ("-c", "user.name=template-update", "-c", "user.email=template-update@localhost")
+_WRITE_TREE = ("write-tree", "--missing-ok")
+"""A partial clone lacks files outside of the project's folder, which a merge does not read."""
 _SAME_LINES = "you and the template changed the same lines"
 
 type _Stages = dict[str, str]
@@ -49,10 +51,10 @@ class Merge:
     missed: list[str] = field(default_factory=list[str])
     """The files that the template changed and the project deleted. They stay deleted."""
     kept: list[str] = field(default_factory=list[str])
-    """The files that the template removed and the project edited. They stay."""
+    """The files that the template removed and the project edited. They are kept."""
     moved: dict[str, str] = field(default_factory=dict[str, str])
     """Maps the old path to the new path of each file that the template changed and the project moved. The
-    change is merged in the new place.
+    change is merged at the new path.
     """
     stages: dict[str, _Stages] = field(default_factory=dict[str, _Stages])
     """The mode and object of each version of each conflicting file. They go into the index, so that git and
@@ -73,7 +75,7 @@ class Merger:
         self._repository = repository
         self._trees: dict[Path, str] = {}
         find = ("rev-parse", "--path-format=absolute")
-        objects = repository.git(*find, "--git-path", "objects").strip()
+        objects = repository.git(*find, "--git-path", "objects").removesuffix("\n")
         self._environment = {
             "GIT_DIR": folder / "own.git",
             "GIT_OBJECT_DIRECTORY": objects,
@@ -99,9 +101,11 @@ class Merger:
         """Merge the difference between the renders *old* and *new* into the tree *onto*, by default the tree
         of the project's last commit.
 
-        *yours* are the paths that updates never change. *brought* are those of *yours* that *new* introduces.
+        *yours* lists the paths that updates never change. *brought* lists those that *new* introduces.
         """
         head = onto or self.tree("HEAD")
+        self.fetch(head)
+        self.fetch(self.tree("HEAD"))
         base = self._in_repository(head, self._tree_of(old, left_out=yours))
         kept_out = [each for each in yours if each not in brought]
         theirs = self._in_repository(head, self._tree_of(new, left_out=kept_out))
@@ -136,12 +140,31 @@ class Merger:
         merge.added = self.changes(merge.head, merge.result, "--diff-filter=A")
         return merge
 
+    def fetch(self, tree: str) -> None:
+        """Fetch the files of *tree* that a partial clone lacks, as far as a merge may read them.
+
+        Raises:
+            UpdateError: the remote cannot be reached.
+        """
+        entries = [each.partition("\t") for each in self._repository.names("ls-tree", "-r", tree)]
+        files = {path: about.split()[2] for about, _, path in entries if " blob " in about}
+        near = [path for path in files if self._is_near(path)]
+        # The separate repository does not know the remote, so only the project's git can fetch from it. A
+        # diff fetches all files at once, and `git cat-file` one after the other.
+        blobs = "".join(f"{files[path]}\n" for path in near)
+        if " missing\n" in self._git("cat-file", "--batch-check", given=blobs):
+            prefix = self._repository.prefix
+            outside = [path for path in near if not path.startswith(prefix)]
+            nothing = self._repository.git("hash-object", "-t", "tree", "-w", "--stdin").strip()
+            options = ("--numstat", "--no-ext-diff", "--no-textconv")
+            self._repository.git("diff", *options, nothing, tree, "--", prefix or ".", *outside)
+
     def tree(self, commit: str) -> str:
         """The tree of one of the project's commits."""
         return self._repository.git("rev-parse", f"{commit}^{{tree}}").strip()
 
     def changes(self, old: str, new: str, *options: str) -> list[str]:
-        """The paths in which the trees *old* and *new* differ."""
+        """The paths at which the trees *old* and *new* differ."""
         return self._names("diff", "--name-only", "--no-renames", *options, old, new)
 
     def reader(self, tree: str, prefix: str) -> Callable[[str], str | None]:
@@ -161,7 +184,7 @@ class Merger:
         return [path.removeprefix(prefix) for path in found]
 
     def matching(self, tree: str, prefix: str, pattern: str, folder: str) -> list[str]:
-        """The files with a line that matches *pattern*, in the folder *prefix* + *folder* of *tree*."""
+        """The files in the folder *prefix* + *folder* of *tree* that have a line matching *pattern*."""
         command = ("grep", "-z", "--name-only", "-E", pattern, tree, "--", f"{prefix}{folder}")
         found = self._git.run(*command).stdout.split("\0")
         return [name.removeprefix(f"{tree}:{prefix}") for name in found if name]
@@ -190,7 +213,7 @@ class Merger:
             git("read-tree", old)
             _remove(git, paths)
             git("update-index", "-z", "--index-info", given=self._entries(new, paths))
-            repaired = git("write-tree").strip()
+            repaired = git(*_WRITE_TREE).strip()
         head = self.tree("HEAD")
         root = self._commit("old", old)
         sides = (self._commit("yours", head, root), self._commit("repaired", repaired, root))
@@ -200,10 +223,10 @@ class Merger:
             git("read-tree", tree)
             _remove(git, stages)
             git("update-index", "-z", "--index-info", given=self._entries(head, stages))
-            return git("write-tree").strip(), list(stages)
+            return git(*_WRITE_TREE).strip(), list(stages)
 
     def _entries(self, tree: str, paths: Iterable[str]) -> str:
-        """The entries of *paths* in *tree*, for `git update-index`."""
+        """The entries for *paths* in *tree*, in the format of `git update-index`."""
         return self._git("ls-tree", "-z", tree, "--", *paths) if paths else ""
 
     def patch(self, merge: Merge, *paths: str) -> str:
@@ -224,11 +247,11 @@ class Merger:
         self._repository.require_free_places(merge.added)
         self._repository.write(merge.head, merge.result, merge.changed, merge.stages)
 
-    def write_out(self, tree: str, prefix: str, folder: Path) -> None:
-        """Write the files of *tree* that are in, beside or above the folder *prefix* to *folder*."""
-        paths = self._names("ls-tree", "-r", "--name-only", tree)
-        folders = {path: path[: path.rfind("/") + 1] for path in paths}
-        wanted = [path for path in paths if path.startswith(prefix) or prefix.startswith(folders[path])]
+    def write_out(self, tree: str, folder: Path) -> None:
+        """Write to *folder* those files of *tree* that are in the project's folder or directly in one of its
+        parent folders.
+        """
+        wanted = filter(self._is_near, self._names("ls-tree", "-r", "--name-only", tree))
         with self._index(folder) as git:
             git("read-tree", tree)
             git("checkout-index", "-z", "--stdin", given="\0".join(wanted))
@@ -246,7 +269,7 @@ class Merger:
             return self._git.run("merge-file", "--stdout", *options, *files)
 
     def stored(self, text: str) -> str:
-        """Store *text* in the repository, without a path, and return its object name."""
+        """Store *text* in the repository, without a path. Returns the abbreviated name of the object."""
         return self._git("hash-object", "-w", "--stdin", given=text).strip()[:12]
 
     def renames(self, old: str, new: str) -> dict[str, str]:
@@ -256,11 +279,16 @@ class Merger:
     def _object_format(self) -> str:
         return self._repository.git("rev-parse", "--show-object-format").strip()
 
+    def _is_near(self, path: str) -> bool:
+        """Whether a file is in the project's folder or directly in one of its parents."""
+        prefix = self._repository.prefix
+        return path.startswith(prefix) or prefix.startswith(path[: path.rfind("/") + 1])
+
     def _names(self, *command: str) -> list[str]:
         return self._repository.names(*command, git=self._git)
 
     def _renames(self, base: str, head: str) -> Iterator[tuple[str, str]]:
-        found = self._names("diff", "--name-status", "--diff-filter=R", "-M", base, head)
+        found = self._names("diff", "--name-status", "--diff-filter=R", "-M", "--no-rename-empty", base, head)
         for position in range(0, len(found), 3):
             yield found[position + 1], found[position + 2]
 
@@ -276,21 +304,21 @@ class Merger:
             yield Git(tree, **self._environment, GIT_INDEX_FILE=index, GIT_WORK_TREE=tree)
 
     def _tree_of(self, render: Path, *, left_out: list[str]) -> str:
-        """The tree of a render, excluding files listed in its `.gitignore`, such as secrets."""
+        """The tree of a render, without *left_out* and without files that its `.gitignore` excludes."""
         if render not in self._trees:
             shutil.rmtree(render / ".git", ignore_errors=True)
             with self._index(render) as git:
                 git("add", "--all")
-                self._trees[render] = git("write-tree").strip()
+                self._trees[render] = git(*_WRITE_TREE).strip()
         if not left_out:
             return self._trees[render]
         with self._index() as git:
             git("read-tree", self._trees[render])
             _remove(git, left_out)
-            return git("write-tree").strip()
+            return git(*_WRITE_TREE).strip()
 
     def _in_repository(self, head: str, tree: str) -> str:
-        """The tree *head* of the whole repository with the project's folder replaced by *tree*."""
+        """The whole repository's tree *head*, with the project's folder replaced by *tree*."""
         prefix = self._repository.prefix
         if not prefix:
             return tree
@@ -298,7 +326,7 @@ class Merger:
             git("read-tree", head)
             _remove(git, [prefix])
             git("read-tree", f"--prefix={prefix}", tree)
-            return git("write-tree").strip()
+            return git(*_WRITE_TREE).strip()
 
     def _with_insertions(self, path: str, stages: _Stages) -> str:
         """Merge a conflicting file if all its conflicts are next to insertions. Returns its entry for
@@ -329,13 +357,13 @@ class Merger:
             git("read-tree", merge.result)
             _remove(git, merge.missed)
             git("update-index", "-z", "--index-info", given=entries)
-            return git("write-tree").strip()
+            return git(*_WRITE_TREE).strip()
 
     def _with_names(self, tree: str, path: str, commits: dict[str, str]) -> str:
-        """The entry of *path* in *tree*, with readable names in its conflict markers."""
+        """The entry for *path* in *tree*, with readable names in the file's conflict markers."""
         entry = self._git("ls-tree", "-z", tree, "--", path)
         if not entry.startswith("100"):
-            # A symbolic link, or a path without a file.
+            # This is a symbolic link, or there is no file at this path.
             return entry
         mode, _, found = entry.partition("\t")[0].split()
         text = self._git("cat-file", "blob", found)
@@ -358,8 +386,8 @@ def _with_names(text: str, commits: dict[str, str]) -> str:
 
 
 def _parsed(output: str) -> tuple[str, dict[str, _Stages], dict[str, str]]:
-    """Parse the output of `git merge-tree -z`: the tree, the versions of conflicting files, and a message for
-    each path.
+    """Parse the output of `git merge-tree -z` into the tree, the versions of conflicting files, and a message
+    for each path.
     """
     fields = iter(output.split("\0"))
     tree = next(fields)

@@ -14,7 +14,7 @@ from template_update.python_files import parsed
 
 _MODULE = "the module, outside of functions"
 _LONG_ENOUGH = 12
-"""Shorter lines, such as `else:`, occur in many functions, so they say nothing about their neighbors."""
+"""Shorter lines, such as `else:`, occur in many functions, so they do not identify a function."""
 
 
 class MisplacedLine(NamedTuple):
@@ -64,8 +64,9 @@ def _misplaced(
 
 
 def _places_around(mine: _Scopes, new: _Scopes, name: str, text: str) -> set[str]:
-    """The functions and classes in which *new* has the nearest lines before and after *text* in *name*. If
-    the template moved these lines to another function, *text* belongs there, too.
+    """The functions and classes of *new* that contain the neighbors of *text*, which are the nearest unique
+    lines before and after it in *name*. If the template moved the neighbors to another function, *text*
+    belongs there, too.
     """
     counts = Counter(line for _, line, _ in new)
     where = {line: place for _, line, place in new if counts[line] == 1 and len(line.strip()) > _LONG_ENOUGH}

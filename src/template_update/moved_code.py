@@ -5,14 +5,17 @@ versions of such a function or class are merged separately, and the user gets th
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher, unified_diff
+from io import StringIO
 
 from template_update.python_files import PythonFiles, definitions, parsed
 
+_NO_NEWLINE = "\n\\ No newline at end of file\n"
 _ALIKE = 0.6
-"""How similar a function or class must be in both files to count as moved."""
+"""How similar a function or class must be to the one in the other file to count as moved."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +29,20 @@ class MovedPart:
     """The path in the project."""
     line: int
     base: str
-    """Its text in the template's old version, in its new version, and in the project."""
+    """Its text in the template's old version."""
     theirs: str
+    """Its text in the template's new version."""
     yours: str
+    """Its text in the project."""
 
     def patch(self, text: str, merged: str, prefix: str) -> str:
         """A patch that replaces the function or class with *merged* in *text*, the target file's content."""
         path = f"{prefix}{self.target}"
         before, after = (
-            each.splitlines(keepends=True) for each in (text, text.replace(self.yours, merged, 1))
+            re.split(r"(?<=\n)(?!\Z)", each) for each in (text, text.replace(self.yours, merged, 1))
         )
-        return "".join(unified_diff(before, after, f"a/{path}", f"b/{path}"))
+        lines = unified_diff(before, after, f"a/{path}", f"b/{path}")
+        return "".join(each if each.endswith("\n") else f"{each}{_NO_NEWLINE}" for each in lines)
 
 
 def moved_parts(files: PythonFiles) -> Iterator[MovedPart]:
@@ -55,7 +61,8 @@ def moved_parts(files: PythonFiles) -> Iterator[MovedPart]:
 
 def _parts(text: str | None) -> dict[str, tuple[str, int]]:
     """The text and the first line of each function and class of a module, decorators included."""
-    lines = (text or "").splitlines(keepends=True)
+    # Unlike `splitlines`, this splits lines where Python does: not at form feeds, for example.
+    lines = list(StringIO(text or "", newline=""))
     found: dict[str, tuple[str, int]] = {}
     for name, statements in definitions(parsed(text)).items():
         last = statements[-1]

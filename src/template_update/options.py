@@ -9,7 +9,7 @@ NEEDS_ATTENTION = 1
 INTERRUPTED = 130
 SOMETHING_TO_PULL = 2
 """The exit code of `--check` if there is a newer version. It has no other meaning."""
-# By default, an invalid option also causes exit code 2, so a scheduled job could not tell it apart from a new
+# By default, an invalid option also causes exit code 2, so a scheduled job could not tell an error from a new
 # version.
 _, _UsageError, *_ = typer.BadParameter.__mro__
 setattr(_UsageError, "exit_code", NEEDS_ATTENTION)  # noqa: B010 - pyright does not know this class
@@ -73,7 +73,7 @@ class Options:
 
     @property
     def drops_tables(self) -> bool:
-        """Whether to create a migration that drops the tables of removed features."""
+        """Whether to create a migration that drops the removed features' tables."""
         return self.drop_data or bool(self.export)
 
     @property

@@ -13,10 +13,10 @@ _STDERR = 2
 
 
 class ProjectTools:
-    """Runs modules with the project's Python, such as ruff and pytest."""
+    """Runs modules, such as ruff and pytest, with the project's Python."""
 
     def __init__(self, project: Path, *, to_stderr: bool = False) -> None:
-        """Find uv. With *to_stderr*, all output of the tools goes to standard error.
+        """Find uv. With *to_stderr*, all of the tools' output goes to standard error.
 
         Raises:
             UpdateError: uv is missing.

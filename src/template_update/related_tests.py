@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 ALL = "tests"
 _MOST = 5
-"""If more test files than this import a module, it is used everywhere, and the tests of its package reveal
+"""If more test files than this import a module, it is used almost everywhere, and its package's tests reveal
 more.
 """
 
@@ -32,8 +32,8 @@ def related_tests(path: str, files: Collection[str], importing: Callable[[str], 
 
 
 def _named_alike(names: list[str]) -> list[str]:
-    """The tests whose names match, closest match first. For app/users/emails/verify.txt, these include
-    tests/users/emails/test_verify.py and tests/users/test_emails.py.
+    """The tests whose names match the path, closest match first. For app/users/emails/verify.txt, these
+    include tests/users/emails/test_verify.py and tests/users/test_emails.py.
     """
     return [
         "/".join([ALL, *names[: end - 1], f"test_{names[end - 1]}.py"]) for end in range(len(names), 0, -1)

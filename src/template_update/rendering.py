@@ -1,5 +1,6 @@
 """Renders versions of the template with Copier."""
 
+import os
 import subprocess  # nosec B404 - copier is a command
 import sys
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ _COPIER = (sys.executable, "-P", "-m", "template_update.copier_command")
 
 @dataclass(frozen=True)
 class Copy:
-    """A project to render: the template and the target folder."""
+    """A project to render: the template, its version, the answers and the target folder."""
 
     template: Path
     version: str
@@ -41,19 +42,23 @@ def _why(copy: Copy, said: str) -> str:
     """The error message in *said*, Copier's output after a failure, without the traceback."""
     answers, is_wrong, problem = said.strip().rpartition("ValueError: ")
     cannot = f"Version {copy.version} of the template cannot be used"
-    lines = problem.strip().splitlines() or ["Copier does not say why"]
+    lines = problem.strip().splitlines() or ["Copier did not say why"]
     if "Traceback" in answers and is_wrong:
         wrong = " ".join(line.strip() for line in lines)
-        return f"{cannot} with the answers in {ANSWERS_FILE}: {wrong}"
+        return f"{cannot} with the answers in {ANSWERS_FILE} or --answers: {wrong}"
     return f"{cannot}: {lines[-1]}"
 
 
 def _start(copy: Copy) -> subprocess.Popen[str]:
     data = copy.folder.with_suffix(".yml")
     data.write_text(yaml.safe_dump(copy.answers, allow_unicode=True), "utf-8")
+    # The user's settings can answer questions that the project has never been asked.
+    settings = copy.folder.with_name("settings.yml")
+    settings.write_text("{}\n", "utf-8")
     options = ["--quiet", "--defaults", "--skip-tasks", "--vcs-ref", copy.version, "--data-file", str(data)]
     return subprocess.Popen(  # nosec B603 # noqa: S603 - no shell, paths and a version
         [*_COPIER, "copy", *options, str(copy.template), str(copy.folder)],
+        env=os.environ | {"COPIER_SETTINGS_PATH": str(settings)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",

@@ -13,7 +13,7 @@ from template_update.options import INTERRUPTED, NEEDS_ATTENTION, Options
 from template_update.progress import Progress
 from template_update.summary import summary
 
-_CREDENTIALS = re.compile(r"(https?://)[^/@\s\"']+@")
+_CREDENTIALS = re.compile(r"(https?://)[^/\s\"']+@")
 """Matches the credentials in a URL. They are not printed, because CI logs and pull requests can be public."""
 
 
@@ -31,7 +31,7 @@ class Report:
     def exit_after(self, work: Callable[[], int], *, interrupted: str) -> NoReturn:
         """Exit with the code that *work* returns, or report why it could not continue.
 
-        *interrupted*: the message after Ctrl+C.
+        *interrupted* is the message to print after Ctrl+C.
         """
         try:
             code = work()
@@ -67,7 +67,7 @@ class Report:
         """Print the data and write the summary, if requested. Returns whether that succeeded."""
         is_written = self._write_summary() if self._summary else True
         if self._as_json:
-            typer.echo(without_credentials(json.dumps(self.data, indent=2, ensure_ascii=False)))
+            typer.echo(_printable(json.dumps(self.data, indent=2, ensure_ascii=False)))
         return is_written
 
     def _write_summary(self) -> bool:
@@ -81,7 +81,12 @@ class Report:
 
     def _print(self, sentence: str, **style: Any) -> None:
         self._progress.end()
-        typer.secho(without_credentials(sentence), **style)
+        typer.secho(_printable(sentence), **style)
+
+
+def _printable(text: str) -> str:
+    """*text* without credentials, and with escapes for the bytes of file names that are not UTF-8."""
+    return without_credentials(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def without_credentials(text: str) -> str:

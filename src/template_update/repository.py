@@ -12,7 +12,9 @@ from template_update.git import LITERAL, Git, UpdateError, cure_of_ownership
 from template_update.rendering import ANSWERS_FILE
 
 LOCK_FILE = "uv.lock"
-"""`uv run` can change this file, even when it starts an update. So the file may have uncommitted changes."""
+"""`uv run` can change this file, even when it starts an update, so uncommitted changes to it are allowed."""
+_STATUS = ("--porcelain", "--untracked-files=normal")
+"""The user's git settings may hide untracked files, but undoing an interrupted update would delete them."""
 _UNDER_WAY = {
     "MERGE_HEAD": "merge",
     "CHERRY_PICK_HEAD": "cherry-pick",
@@ -27,7 +29,7 @@ _COMMIT = '`git init && git add -A && git commit -m "Generated"`'
 
 
 class Repository:
-    """The repository of the project in *project*, which may be a folder in a larger repository."""
+    """The repository that contains the project in *project*, which may be a subfolder of the repository."""
 
     def __init__(self, project: Path) -> None:
         """Find the repository.
@@ -40,17 +42,19 @@ class Repository:
         top = inside.run("rev-parse", "--show-toplevel")
         if cure := cure_of_ownership(top.stderr):
             raise UpdateError(
-                "This repository belongs to another user, so git refuses to use it. If you trust it:"
+                "This repository belongs to another user, so git refuses to use it. If you trust it, run"
                 f" `{cure}`."
             )
         if top.returncode != 0 or inside.run("rev-parse", "--verify", "--quiet", "HEAD").returncode != 0:
             raise UpdateError(
-                f"Git merges updates, but this project is not committed to a repository yet: {_COMMIT}."
+                "Updates are merged with git, but this project is not committed to a repository yet. Run"
+                f" {_COMMIT}."
             )
         self.project = project
-        self.prefix = inside("rev-parse", "--show-prefix").strip()
-        self.git = Git(Path(top.stdout.strip()), **LITERAL)
-        self._git_folder = Path(inside("rev-parse", "--absolute-git-dir").strip())
+        # A folder's name may start or end with spaces.
+        self.prefix = inside("rev-parse", "--show-prefix").removesuffix("\n")
+        self.git = Git(Path(top.stdout.removesuffix("\n")), **LITERAL)
+        self._git_folder = Path(inside("rev-parse", "--absolute-git-dir").removesuffix("\n"))
         self._require_tracked(inside)
 
     def _require_tracked(self, inside: Git) -> None:
@@ -59,11 +63,11 @@ class Repository:
         if inside.run("check-ignore", "--quiet", ANSWERS_FILE).returncode == 0:
             raise UpdateError(
                 f"The repository in {self.git.folder} ignores this project, so git cannot merge updates into"
-                " it. Change its .gitignore and commit the project, or create a repository for the project:"
-                f" {_COMMIT}."
+                " it. Change the repository's .gitignore and commit the project, or create a repository for"
+                f" the project with {_COMMIT}."
             )
         raise UpdateError(
-            f'{ANSWERS_FILE} is not committed: `git add {ANSWERS_FILE} && git commit -m "Generated"`.'
+            f'{ANSWERS_FILE} is not committed. Run `git add {ANSWERS_FILE} && git commit -m "Generated"`.'
         )
 
     def inside(self, path: str) -> str:
@@ -102,7 +106,7 @@ class Repository:
     # Whether an update can start
 
     def require_no_markers(self) -> None:
-        """Reject committed conflict markers: a merge would bury them.
+        """Reject committed conflict markers, because a merge would hide them.
 
         Raises:
             UpdateError: a file has conflict markers. The message names it.
@@ -137,15 +141,33 @@ class Repository:
         self._require_all_seen()
 
     def _is_half_written(self) -> bool:
-        """Whether all changes may come from an update that was stopped, so undoing it loses nothing else."""
+        """Whether all changes may come from an interrupted update, so that undoing it loses nothing else."""
         if not self._note.exists():
             return False
-        changed = [path for _, path in self._entries()]
-        written = self._note.read_text("utf-8", "surrogateescape").split("\0")
-        is_half_written = bool(changed) and all(_is_one_of(path, written) for path in changed)
+        head, *rest = self._note.read_text("utf-8", "surrogateescape").split("\0")
+        changed = [path for _, path in self._entries("--untracked-files=all")]
+        is_half_written = (
+            bool(changed)
+            and head == self._tree_of_head()
+            and all(path in rest[1:] and self._is_part_of(rest[0], path) for path in changed)
+        )
         if not is_half_written:
             self._note.unlink()
         return is_half_written
+
+    def _is_part_of(self, tree: str, path: str) -> bool:
+        """Whether a file in the working tree is missing or is the beginning of the file in *tree*."""
+        file = self.git.folder / path
+        if not os.path.lexists(file):
+            return True
+        done = self.git.run("cat-file", "--filters", f"{tree}:{path}")
+        if done.returncode != 0 or file.is_dir():
+            return False
+        content = os.fsencode(os.readlink(file)) if file.is_symlink() else file.read_bytes()
+        return done.stdout.encode("utf-8", "surrogateescape").startswith(content)
+
+    def _tree_of_head(self) -> str:
+        return self.git("rev-parse", "HEAD^{tree}").strip()
 
     def _require_nothing_under_way(self) -> None:
         for name, operation in _UNDER_WAY.items():
@@ -166,25 +188,25 @@ class Repository:
         named = self.inside(hidden[0]) + (f" and {len(hidden) - 1} more" if len(hidden) > 1 else "")
         if self.git.run("config", "--get", "core.sparseCheckout").stdout.strip() == "true":
             raise UpdateError(
-                f"This is a sparse checkout without {named}. An update needs the whole project:"
+                f"This is a sparse checkout without {named}. An update needs the whole project. Run"
                 " `git sparse-checkout disable`."
             )
         shown = shlex.join(map(self.inside, hidden[:10]))
         raise UpdateError(
-            f"Git was told to ignore changes to {named}, so an update could lose them:"
+            f"Git was told to ignore changes to {named}, so an update could lose them. Run"
             f" `git update-index --no-skip-worktree {shown}` and"
             f" `git update-index --no-assume-unchanged {shown}`."
         )
 
     def has_uncommitted_lock(self) -> bool:
         """Whether uv.lock has uncommitted changes. If so, the update includes them."""
-        return bool(self.git("status", "--porcelain", "--", f"{self.prefix}{LOCK_FILE}").strip())
+        return bool(self.git("status", *_STATUS, "--", f"{self.prefix}{LOCK_FILE}").strip())
 
     def require_free_places(self, added: Iterable[str]) -> None:
         """Refuse to overwrite ignored files.
 
         Raises:
-            UpdateError: an ignored file exists at a path where the update adds a file or one of its folders.
+            UpdateError: an ignored file exists at a path where the update adds a file or needs a folder.
         """
         if in_the_way := sorted({self.inside(place) for path in added for place in self._in_the_way(path)}):
             raise UpdateError(
@@ -202,23 +224,23 @@ class Repository:
                 yield parent.as_posix()
 
     def _changes(self) -> list[str]:
-        """The lines of `git status`, excluding the one for uv.lock, with paths relative to the project's
-        folder.
+        """The lines that `git status` prints, except the one for uv.lock, with paths relative to the
+        project's folder.
         """
         return [f"{state} {self.inside(path)}" for state, path in self._entries()]
 
-    def _entries(self) -> list[tuple[str, str]]:
+    def _entries(self, *options: str) -> list[tuple[str, str]]:
         """The state and path of each changed file except uv.lock. The path of an untracked folder ends with a
         slash.
         """
-        lines = self.names("status", "--porcelain", "--no-renames")
+        lines = self.names("status", *_STATUS, "--no-renames", *options)
         entries = [(line[:2], line[3:]) for line in lines]
         return [(state, path) for state, path in entries if path != f"{self.prefix}{LOCK_FILE}"]
 
     # Unfinished work after an update
 
     def markers(self) -> dict[str, int]:
-        """The line of the first conflict marker in each project file that has one."""
+        """The line number of the first conflict marker in each project file that has one."""
         found = self.git.run("grep", "-z", "--no-color", "-n", "-I", "-E", _MARKERS, "--", self.prefix or ".")
         entries = re.findall(r"(.+?)\0(\d+)\0.*\n?", found.stdout)
         lines: dict[str, int] = {}
@@ -246,10 +268,10 @@ class Repository:
     def write(self, head: str, tree: str, changed: Sequence[str], stages: dict[str, dict[str, str]]) -> None:
         """Check out *tree*, and put the conflicts in *stages* into the index.
 
-        *head* is the tree of the last commit, and *changed* are the paths in which *tree* differs from it.
+        *head* is the tree of the last commit, and *changed* lists the paths at which *tree* differs from it.
 
-        Either everything is written or nothing is. Ctrl+C either has no effect, or ends a running git
-        command, and then everything is rolled back.
+        Either everything is written or nothing is. Ctrl+C has no effect unless it ends a running git command.
+        In that case, everything is rolled back.
 
         Raises:
             UpdateError: a file cannot be written, or the project has changed since the merge. The message
@@ -263,20 +285,21 @@ class Repository:
         with _uninterrupted():
             self._require_unchanged(head, [*changed, *stages])
             try:
-                self._note.write_text("\0".join([*changed, *stages]), "utf-8", "surrogateescape")
+                note = "\0".join([head, tree, *changed, *stages])
+                self._note.write_text(note, "utf-8", "surrogateescape")
                 self._check_out(tree, stages)
             except (UpdateError, OSError) as error:
                 self._roll_back([*changed, *stages], str(error))
             self._note.unlink()
 
     def _require_unchanged(self, head: str, paths: Sequence[str]) -> None:
-        """Refuse to continue if the user has saved or committed something in the meantime. Rendering and
-        questions take time.
+        """Refuse to continue if the user has saved or committed something since the update started. Rendering
+        takes time, and so does waiting for the user's confirmation.
 
         Raises:
             UpdateError: one of *paths* has changed, or the last commit no longer has the tree *head*.
         """
-        if self.git("rev-parse", "HEAD^{tree}").strip() != head:
+        if self._tree_of_head() != head:
             raise UpdateError(
                 "The last commit changed during the update. Nothing was updated. Repeat the update."
             )
@@ -312,7 +335,7 @@ class Repository:
         self.git.run(*untracked, given="\0".join(added))
         restored = ("restore", "--source=HEAD", "--staged", "--worktree", *listed)
         self.git.run(*restored, given="\0".join(path for path in paths if path in there))
-        # Other files may be changed, too: the user may have saved them during the update.
+        # Other files may have changed, too: the user may have saved them during the update.
         entries = [entry for entry in self._entries() if _is_one_of(entry[1], paths)]
         if left := [f"{state} {self.inside(path)}" for state, path in entries]:
             raise UpdateError(
@@ -348,7 +371,7 @@ class Repository:
         return self._git_folder / "template-update"
 
     def stage(self, path: str) -> bool:
-        """Stage the changes at a path in the project, and return whether the update changes it."""
+        """Stage the changes at *path* in the project. Returns whether the update changes anything there."""
         there = self.prefix + path
         if (self.git.folder / there).exists():
             self.git("add", "--", there)

@@ -1,15 +1,15 @@
-"""`template-update --continue`: what is left to do after an update with conflicts, and whether the result
-works.
+"""`template-update --continue`: reports what is left to do after an update with conflicts, then checks
+whether the result works.
 
-It determines what is left from git and the files, so it also works without the dossier, for example in a
-clone of a branch that a workflow pushed.
+It looks at git and the files to find out what is left, so it also works without the dossier, for example in
+a clone of a branch that a workflow pushed.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from template_update import dossier
+from template_update import dossier, revisions
 from template_update.checks import Checks
 from template_update.git import UpdateError
 from template_update.options import NEEDS_ATTENTION, Options
@@ -30,7 +30,7 @@ class Left(NamedTuple):
 def resume(options: Options, *, is_alone: bool) -> NoReturn:
     """Report what is left to do in the project in the current folder, and exit.
 
-    *is_alone*: whether --continue was given without any option that chooses an update.
+    *is_alone* is true if --continue was given without any option that chooses an update.
     """
     report = Report(options)
     report.exit_after(
@@ -49,9 +49,10 @@ def _resume(options: Options, report: Report, *, is_alone: bool) -> int:
     repository = Repository(project)
     folder = project / (options.dossier or dossier.FOLDER)
     found = dossier.Dossier.read(folder)
-    if found and Answers.read(project).version != found.new:
+    if found and _is_undone(found, Answers.read(project)):
         dossier.remove(folder)
-        raise UpdateError(f"The update to {found.new} was undone, so there is nothing to continue.")
+        what = f"update to {found.new}" if found.new != found.old else "change of answers"
+        raise UpdateError(f"The {what} was undone, so there is nothing to continue.")
     left = list(_left(repository))
     report.data["to_resolve"] = [each._asdict() for each in left]
     if found:
@@ -71,6 +72,10 @@ def _resume(options: Options, report: Report, *, is_alone: bool) -> int:
     return 0
 
 
+def _is_undone(found: dossier.Dossier, answers: Answers) -> bool:
+    return answers.version != found.new or not found.answers.items() <= answers.data.items()
+
+
 def _left(repository: Repository) -> Iterator[Left]:
     marked = repository.markers()
     for path, line in marked.items():
@@ -85,6 +90,11 @@ def _check(options: Options, report: Report, repository: Repository, found: doss
     checks = Checks(ProjectTools(repository.project, to_stderr=report.to_stderr), report, options)
     if repository.has_uncommitted_lock():
         repository.stage(LOCK_FILE)
+    if found and found.dropped:
+        # An earlier run of this command, or the user, may have created the migration.
+        if not revisions.has_drop(repository.project, found.dropped):
+            checks.create_drop(found.dropped)
+        repository.stage(revisions.OWN)
     merged = repository.merged()
     has_migrations = any("migrations/" in path for path in merged)
     migrate = has_migrations and checks.may_migrate()

@@ -15,9 +15,12 @@ def returned(merger: Merger, merge: Merge, yours: str) -> Iterator[tuple[str, in
     the merge.
     """
     for path in merger.changes(merge.old, yours):
-        trees = (merge.old, yours, merge.new, merge.result)
-        old, mine, new, result = (merger.lines(tree, path) for tree in trees)
-        if old is None or mine is None or new is None or result is None or old == new:
+        old, new = (merger.lines(tree, path) for tree in (merge.old, merge.new))
+        # Most paths are the project's own files, which can be large.
+        if old is None or new is None or old == new:
+            continue
+        mine, result = (merger.lines(tree, path) for tree in (yours, merge.result))
+        if mine is None or result is None:
             continue
         counts = [Counter(lines) for lines in (old, mine, new)]
         for number, line in _outside_of_conflicts(result):

@@ -18,9 +18,10 @@ from template_update.project import ProjectTools
 
 OWN = "migrations/versions"
 """The folder of the project's own migrations."""
+_IS_EMPTY = "Empty, because the feature was added again."
 _EMPTY = '''"""{message}
 
-Empty, because the feature was added again.
+{is_empty}
 """
 
 revision = {revision}
@@ -85,7 +86,8 @@ def listed(tables: dict[str, int]) -> str:
 def require_unused(tools: ProjectTools, project: Path, folders: Sequence[str], command: str) -> None:
     """Raise an error if something still needs the migrations in *folders*, which would be removed.
 
-    *command* removes the migrations. With `--drop-data`, it keeps the migrations and drops the tables.
+    *command* is the user's command, which removes them. With `--drop-data`, it would keep them and drop the
+    tables instead.
 
     Raises:
         UpdateError: the database has the feature's tables, or another migration depends on these migrations.
@@ -113,6 +115,12 @@ def dependents(project: Path, folder: str) -> list[str]:
     return [revision.path.relative_to(project).as_posix() for revision in own if ids & {*revision.depends_on}]
 
 
+def has_drop(project: Path, folders: Sequence[str]) -> bool:
+    """Whether one of the project's own migrations drops the tables created by the migrations in *folders*."""
+    features = set(map(feature_of, folders))
+    return any(_dropped_by(each) == features for each in _revisions(project / OWN))
+
+
 def partial_drops(project: Path, folders: Sequence[str]) -> list[str]:
     """The migrations that drop tables both of packages whose migrations are in *folders* and of other
     packages.
@@ -127,8 +135,8 @@ def partial_drops(project: Path, folders: Sequence[str]) -> list[str]:
 def empty_drops(project: Path, folders: Sequence[str]) -> list[str]:
     """Empty the migrations that only drop tables of packages that have come back. Returns their paths.
 
-    A database that already applied such a migration applies the packages' migrations again. Any other
-    database keeps its tables.
+    If such a migration has already been applied to a database, the packages' migrations are applied to it
+    again. Any other database keeps its tables.
     """
     ids = {revision.id for folder in folders for revision in _revisions(project / folder)}
     back = set(map(feature_of, folders))
@@ -136,6 +144,7 @@ def empty_drops(project: Path, folders: Sequence[str]) -> list[str]:
     for drop in drops:
         text = _EMPTY.format(
             message=drop.docstring,
+            is_empty=_IS_EMPTY,
             revision=_literal([drop.id]),
             down_revision=_literal(drop.down_revision),
             depends_on=_literal([each for each in drop.depends_on if each not in ids]),
@@ -156,9 +165,11 @@ class _Revision:
 
 
 def _dropped_by(revision: _Revision) -> set[str]:
-    """The packages whose tables *revision* was created to drop."""
-    docstring = revision.docstring
-    return set(docstring.removeprefix(_DROP).split(" and ")) if docstring.startswith(_DROP) else set()
+    """The packages whose tables *revision* drops, according to its docstring."""
+    message, *rest = revision.docstring.splitlines() or [""]
+    if not message.startswith(_DROP) or _IS_EMPTY in rest:
+        return set()
+    return set(message.removeprefix(_DROP).split(" and "))
 
 
 def _revisions(folder: Path) -> Iterator[_Revision]:

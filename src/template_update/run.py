@@ -53,7 +53,7 @@ class Run:
         """
         if len(self._options.on_stdout) > 1:
             raise UpdateError(
-                f"Give only one of {' and '.join(self._options.on_stdout)}: each writes to standard output."
+                f"Use only one of {' and '.join(self._options.on_stdout)}: each writes to standard output."
             )
         if self._options.applies or self._options.dossier:
             dossier.require_place(self._dossier)
@@ -88,17 +88,20 @@ class Run:
     def _finish(self, update: Update, dropped: list[str], *, migrate: bool, needs_person: bool) -> int:
         """Run the checks that are possible in the changed project. Returns the exit code."""
         try:
-            self._write_dossier(update)
-            if update.repository.has_uncommitted_lock():
-                update.repository.stage(LOCK_FILE)
+            self._empty_drops(update)
+            self._write_dossier(update, dropped)
+            if update.repository.has_uncommitted_lock() and update.repository.stage(LOCK_FILE):
                 self._report.say(f"{LOCK_FILE} was not committed. It is now part of this change.")
             if update.result.conflicts:
                 return self._hand_over(update, dropped)
             return self._follow_up(update, dropped, migrate=migrate, needs_person=needs_person)
         except KeyboardInterrupt:
+            undo = "`git reset --hard` undoes it"
+            if self._checks.has_migrated:
+                undo += ", but not the migration of the database. Run `uv run app db downgrade` first"
             self._report.alarm(
                 "Interrupted. The change is complete but not committed: `git diff --cached` shows it, and"
-                " `git reset --hard` undoes it."
+                f" {undo}."
             )
             return INTERRUPTED
 
@@ -137,8 +140,8 @@ class Run:
         revisions.require_unused(self._tools, self._project, folders, command)
         for folder in folders:
             self._report.say(
-                f"The migrations in {folder} are also removed. If another database has applied them, undo"
-                " this and run"
+                f"The migrations in {folder} are also removed. If they have been applied to another database,"
+                " undo this and run"
                 f" `{command} --drop-data` instead."
             )
         return []
@@ -147,7 +150,7 @@ class Run:
         """Raise an error if Alembic could not tell the dropped tables apart from other differences.
 
         Raises:
-            UpdateError: the database is not at the newest migration, or the models differ from it.
+            UpdateError: the database is not at the newest migration, or differs from the models.
         """
         if not folders:
             return
@@ -155,8 +158,8 @@ class Run:
         self._report.alarm(f"To be dropped from the database in DATABASE_URL:{tables or ' no tables'}")
         if not self._checks.runs("app.cli", "db", "check"):
             raise UpdateError(
-                "The migration is generated from the differences between the models and the database, so"
-                " they must agree first: `uv run app db upgrade`, then `uv run app db check`."
+                "The migration is generated from the differences between the models and the database, so the"
+                " two must match first. Run `uv run app db upgrade`, then `uv run app db check`."
             )
 
     def _export(self, update: Update, dropped: list[str]) -> None:
@@ -191,24 +194,29 @@ class Run:
         verb = "would change" if not self._options.applies else "changes" if one else "change"
         self._report.say(f"{len(result.changed)} {'file' if one else 'files'} {verb}.")
         if difference := update.seeds_difference:
-            self._report.say("\nUpdates never change these files. The template's versions have changed:\n")
+            self._report.say(
+                "\nUpdates never change these files. The template has changed its versions of them:\n"
+            )
             self._report.say(difference)
         for each in findings:
             (self._report.alarm if each.needs_person else self._report.say)(each.sentence)
         return needs_person
 
-    def _write_dossier(self, update: Update) -> None:
-        """Describe the conflicts in a folder. If there are none, remove the folder from an earlier update."""
+    def _write_dossier(self, update: Update, dropped: list[str]) -> None:
+        """Describe the conflicts in a folder. If there are none, remove an earlier update's folder."""
         if not update.result.conflicts:
             dossier.remove(self._dossier)
             return
         conflicts = update.conflicts()
         review = [
             each.sentence for each in update.findings() if each.kind != "conflicts" and each.needs_person
-        ]
+        ] + self._checks.problems
         shown = self._options.dossier or dossier.FOLDER
+        found = dossier.Dossier(
+            update.old, update.new, conflicts, review, answers=update.changed_answers(), dropped=dropped
+        )
         try:
-            dossier.Dossier(update.old, update.new, conflicts, review).write(self._dossier, update.sides())
+            found.write(self._dossier, update.sides())
         except UpdateError as error:
             # The merge is complete and does not need the dossier.
             self._report.alarm(str(error))
@@ -219,19 +227,21 @@ class Run:
     def _preview(self, update: Update, dropped: list[str], needs_person: bool) -> int:
         """Report what the result would be, and write the patch if requested. Returns the exit code."""
         conflicts = update.result.conflicts
-        self._report.say("It would conflict." if conflicts else "It would merge without a conflict.")
+        self._report.say(f"The update would {'conflict' if conflicts else 'merge without a conflict'}.")
         if dropped:
             if self._options.export:
-                self._report.say(f"It would export the tables to {export.named(self._options.export)}.")
-            self._report.say(f"It would create a migration: {revisions.drop_message(dropped)}.")
+                self._report.say(
+                    f"The update would export the tables to {export.named(self._options.export)}."
+                )
+            self._report.say(f"The update would create a migration: {revisions.drop_message(dropped)}.")
         if self._options.dossier:
-            self._write_dossier(update)
+            self._write_dossier(update, dropped)
         if self._options.diff:
             self._write_patch(update)
         if self._options.show:
             self._show_change(update)
-        if self._options.check and update.is_needed:
-            return SOMETHING_TO_PULL
+        if self._options.check:
+            return SOMETHING_TO_PULL if update.is_needed else 0
         update.repository.require_free_places(update.result.added)
         return NEEDS_ATTENTION if needs_person else 0
 
@@ -256,15 +266,20 @@ class Run:
     def _hand_over(self, update: Update, dropped: list[str]) -> int:
         """Check what merged, and explain what to do after resolving the conflicts. Returns the exit code."""
         check_what_merged(update, self._tools, self._report, self._options)
-        steps = [f'app db revision -m "{revisions.drop_message(dropped)}"'] if dropped else []
+        self._checks.report_problems()
+        # Without the dossier, `--continue` does not know which tables to drop.
+        is_left = dropped and "dossier" not in self._report.data
+        steps = [f'app db revision -m "{revisions.drop_message(dropped)}"'] if is_left else []
         steps.append(dossier.CONTINUE)
         todo = " && ".join(f"uv run {step}" for step in steps)
-        self._report.say(f"Resolve the conflicts, then: {todo}")
+        self._report.say(f"Resolve the conflicts, then run: {todo}")
         return NEEDS_ATTENTION
 
     def _follow_up(self, update: Update, dropped: list[str], *, migrate: bool, needs_person: bool) -> int:
         """Migrate, check and test the changed project. Returns the exit code."""
-        has_own = self._change_revisions(update, dropped)
+        if dropped:
+            self._checks.create_drop(dropped)
+        has_own = update.repository.stage(revisions.OWN)
         self._checks.migrate(migrate, has_migrations=has_own or update.has_migrations)
         self._checks.lint()
         if not self._options.skip_tests:
@@ -278,32 +293,26 @@ class Run:
         self._report.say("Updated. Review `git diff --cached`, then commit.")
         return 0
 
-    def _change_revisions(self, update: Update, dropped: list[str]) -> bool:
-        """Create a migration that drops the tables of *dropped*, and empty earlier ones whose tables are
-        needed again. Returns whether any migration changed.
+    def _empty_drops(self, update: Update) -> None:
+        """Empty the migrations that drop tables which are needed again.
+
+        If there are conflicts, this cannot wait until they are resolved: the next migration of the database
+        would drop the tables.
         """
-        if dropped:
-            message = revisions.drop_message(dropped)
-            if not self._checks.runs("app.cli", "db", "revision", "--message", message):
-                self._checks.problems.append(
-                    "The migration was not created (see above). Undo everything with `git reset --hard`."
-                )
-        for folder in dropped:
-            self._report.say(f"{folder} stays, because databases refer to these migrations.")
         gained = update.gained_migrations
         for path in revisions.partial_drops(self._project, gained):
             self._checks.problems.append(
-                f"{path} drops tables of {revisions.names_of(gained)}, which you added again, and tables of"
-                " others. Edit it to keep the tables that are needed again."
+                f"{path} drops tables of {revisions.names_of(gained)}, which you added again, and other"
+                " tables. Edit it to keep the tables that are needed again."
             )
         emptied = revisions.empty_drops(self._project, gained)
         for path in emptied:
+            update.repository.stage(path)
             self._report.say(f"{path}: emptied, because you added {revisions.names_of(gained)} again.")
         for folder in gained:
             for path in revisions.dependents(self._project, folder) if emptied else []:
                 self._checks.problems.append(
-                    f"{path} depends on the migrations in {folder}, so a database that has dropped their"
-                    " tables does not apply them again. Remove them from its depends_on, unless it uses these"
-                    " tables."
+                    f"{path} depends on the migrations in {folder}, so they are not applied again to a"
+                    " database from which their tables were dropped. Remove them from its depends_on, unless"
+                    " it uses these tables."
                 )
-        return update.repository.stage(revisions.OWN)

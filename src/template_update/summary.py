@@ -32,10 +32,10 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
     if data.get("seeds_difference"):
         yield from (
             "",
-            "The template has also changed files that updates never touch. `--dry-run` shows how.",
+            "The template has also changed files that updates never touch. `--dry-run` shows the changes.",
         )
     if data.get("findings") or data.get("problems"):
-        yield from ("", "The commands above work where the update ran. To repeat it on your machine:", "")
+        yield from ("", "The commands above work where the update ran. To run it on your machine:", "")
         yield from ("```sh", f"uv run app template-update --to {data['to']}", "```")
     news = data.get("news", [])
     for title, part in (("Security", "security"), ("Changelog", "rest")):
@@ -69,10 +69,10 @@ def _conflicts(version: str, conflicts: list[dict[str, Any]]) -> Iterator[str]:
         yield f"- [ ] `{each['path']}`{line}: {each['reason']}. Then: `{running(each['tests'])}`"
         yield from (f"  {entry}" for text in each["changelog"] for entry in text.splitlines())
     yield ""
-    yield "This branch has the conflict markers (`<<<<<<<`), so that nothing is lost. Resolve the conflicts"
+    yield "This branch contains conflict markers (`<<<<<<<`), so that nothing is lost. Resolve the conflicts"
     yield "here. This command lists what is left, and runs the checks and tests once nothing is left:"
     yield from ("", "```sh", "uv run app template-update --continue", "```", "")
-    yield "For a page with the three versions of each conflict, run this on a branch without the update:"
+    yield "To get a page for each conflict, with its three versions, run this on a branch without the update:"
     yield from ("", "```sh")
     yield f"uv run app template-update --to {version} --dry-run --dossier .template-update"
     yield "```"

@@ -37,7 +37,7 @@ class Answers:
         self.source: str = values["_src_path"]
         entry = _SOURCE.search(text)
         self.source_entry = entry[0] if entry else yaml.safe_dump({"_src_path": self.source}, width=100_000)
-        # Read as a string: otherwise, YAML would read version 1.10 as the number 1.1.
+        # Read it as a string: otherwise, YAML would read version 1.10 as the number 1.1.
         self.version = str(yaml.load(text, yaml.BaseLoader)["_commit"])  # nosec B506 # noqa: S506 - only strings
         self.data = {name: value for name, value in values.items() if not name.startswith("_")}
 
@@ -53,7 +53,7 @@ class Answers:
         except FileNotFoundError:
             raise UpdateError(
                 f"{ANSWERS_FILE} is missing. It says which template this project came from. Run this command"
-                " in the folder that has the file, or restore it from git."
+                " in the folder that contains the file, or restore it from git."
             ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise UpdateError(f"{ANSWERS_FILE} cannot be read: {error}. Restore it from git.") from None
@@ -81,8 +81,8 @@ class Template:
         done = Git(folder).run("clone", "--quiet", "--no-checkout", "--", address, self._clone)
         if cure := cure_of_ownership(done.stderr):
             raise UpdateError(
-                f"The template in {address} belongs to another user, so git does not fetch it. If you trust"
-                f" it: `{cure}`."
+                f"The template in {address} belongs to another user, so git refuses to fetch it. If you trust"
+                f" it, run `{cure}`."
             )
         if done.returncode != 0:
             raise UpdateError(
@@ -108,14 +108,14 @@ class Template:
                 return tag
         commit = self._git.run("rev-parse", "--quiet", "--verify", "--end-of-options", name + "^{commit}")
         if commit.returncode == 0:
-            # The name that Copier will record. Copier would take HEAD to mean the working tree, which this
-            # clone lacks.
+            # This is the name that Copier will record. Copier would take HEAD to mean the working tree, which
+            # this clone lacks.
             return self._git("describe", "--tags", "--always", commit.stdout.strip()).strip()
         known = ", ".join(tag for tag, _ in sorted(self._releases(), key=lambda each: each[1])) or "none"
         raise UpdateError(f"The template at {self.answers.source} has no version {name}. It has: {known}.")
 
     def contains(self, newer: str, older: str) -> bool:
-        """Whether *older* is *newer* or an ancestor of it."""
+        """Whether *older* is the same commit as *newer* or one of its ancestors."""
         return self._git.run("merge-base", "--is-ancestor", older, newer).returncode == 0
 
     def text(self, version: str, path: str) -> str:
@@ -136,7 +136,7 @@ class Template:
         return [str(path).lstrip("/") for path in self._configuration(version).get("_skip_if_exists", [])]
 
     def render(self, *wanted: tuple[str, dict[str, Any]]) -> list[Path]:
-        """Render a new project for each pair of a version and answers, and return their folders.
+        """Render a new project for each combination of version and answers, and return the folders.
 
         Raises:
             UpdateError: Copier rejects an answer or fails to render a version.
@@ -153,7 +153,7 @@ class Template:
         return [copies[repr(each)].folder for each in wanted]
 
     def _require_flags(self, version: str, answers: dict[str, Any]) -> None:
-        """Reject an answer other than yes or no to a yes-or-no question: Copier would guess."""
+        """Reject an answer other than yes or no to a yes-or-no question, because Copier would guess."""
         for name, question in self.questions(version).items():
             answer = answers.get(name, False)
             if question.get("type") == "bool" and not isinstance(answer, bool):

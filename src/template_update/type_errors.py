@@ -56,7 +56,7 @@ def _errors(tools: ProjectTools, folder: Path, paths: list[str]) -> list[TypePro
     try:
         said: dict[str, Any] = json.loads(tools.said("pyright", "--outputjson", *paths))
     except ValueError:
-        # Pyright could not start, for example without a network, and printed the reason.
+        # Pyright could not start, for example because there is no network, and printed the reason.
         return []
     top = folder.resolve()
     return [

@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from template_update.changelog import News, news_between
+from template_update.changelog import News, news_between, version_of
 from template_update.conflicts import Conflict, entries_about, first_marker
 from template_update.features import FEATURES_FILE, Features
 from template_update.findings import Finding
@@ -26,13 +26,13 @@ from template_update.review import unnoticed
 from template_update.template import Answers, Template
 
 RUNS = ("app/", "migrations/")
-"""Folders with the code that the application runs. A change that is missing there may be a fix."""
+"""Folders with the code that the application runs. A template change that is missing there may be a fix."""
 EXAMPLE = "example"
 
 
 @dataclass(frozen=True)
 class _LastUpdate:
-    """The commit that brought the project to its version."""
+    """The commit that brought the project to its current version."""
 
     commit: str
     parent: str
@@ -66,7 +66,7 @@ class Update:
         step.
 
         Raises:
-            UpdateError: the project cannot be updated.
+            UpdateError: the project has no valid answers file, or git cannot use its repository.
         """
         self._project = project
         self._answers = Answers.read(project)
@@ -87,7 +87,7 @@ class Update:
         """Fetch the template, and find the version that the project uses.
 
         Raises:
-            UpdateError: the template or the version does not exist.
+            UpdateError: the template cannot be fetched, or does not have this version.
         """
         self._say(f"Fetching the template from {self._answers.source} ...")
         self._template = Template(self._answers, self._folder)
@@ -104,10 +104,11 @@ class Update:
         return Features(self._template.text(self.old, FEATURES_FILE), defaults | self._answers.data)
 
     def to_version(self, name: str) -> None:
-        """Choose the version *name*, or the newest if it is empty.
+        """Choose the version *name*, or the newest version if *name* is empty.
 
         Raises:
-            UpdateError: the version does not exist or is older.
+            UpdateError: the version does not exist or is older than the project's, or it is unclear whether
+                the newest version is newer.
         """
         self.new = self._template.find(name) if name else self._template.newest()
         self.is_needed = not self._template.contains(self.old, self.new)
@@ -115,6 +116,24 @@ class Update:
             raise UpdateError(
                 f"This project is at {self.old}, which is newer than {name}. Use git to go back."
             )
+        if not name and self.is_needed and not self._template.contains(self.new, self.old):
+            self.is_needed = self._is_greater()
+        if not self.is_needed:
+            self.new = self.old
+
+    def _is_greater(self) -> bool:
+        """Whether the new version is greater, although it does not contain the old one.
+
+        Raises:
+            UpdateError: one of them is not a version number.
+        """
+        old, new = version_of(self.old), version_of(self.new)
+        if old is None or new is None:
+            raise UpdateError(
+                f"The newest version is {self.new}, but it does not contain {self.old}, which this project is"
+                f" at. To merge it anyway: `uv run app template-update --to {self.new}`."
+            )
+        return new > old
 
     def to_answers(self, answers: dict[str, Any]) -> None:
         """Choose other answers and keep the version."""
@@ -182,7 +201,7 @@ class Update:
             self._find_losses(last, *renders[2:])
 
     def _last_update(self) -> "_LastUpdate | None":
-        """The update that brought the project to its version, if git has it and it was not a downgrade."""
+        """The update that brought the project to its current version, if git has it. None for a downgrade."""
         commits = self.repository.last_change_of_version()
         if not commits:
             return None
@@ -197,6 +216,7 @@ class Update:
     def _find_losses(self, last: "_LastUpdate", old: Path, new: Path) -> None:
         """Compare the last update with what this tool would have merged, and merge what was lost."""
         before, after = (self.merger.tree(commit) for commit in (last.parent, last.commit))
+        self.merger.fetch(after)
         yours, brought = self._copied_once(last.old, self.old, old)
         merge = self.merger.merge(old, new, before, yours=yours, brought=brought)
         if paths := list(losses(self.merger, merge, before, after)):
@@ -248,6 +268,8 @@ class Update:
             line = self._line_of_conflict(found)
             yield Finding("conflicts", path, sentence, line=line, command=command)
         for source, target in self.result.moved.items():
+            if target not in self.result.changed:
+                continue
             command = f"git diff --cached -- {quote(where(target))}"
             yield Finding(
                 "moved",
@@ -267,14 +289,16 @@ class Update:
                 runs,
                 command=command,
             )
-        lost = f"`copier update` lost a change when it merged {self.old}."
+        lost = f"the commit that merged {self.old} lacks a change, probably because of `copier update`."
         for path in map(where, self.repaired):
             command = f"git diff --cached -- {quote(path)}"
             sentence = f"{path}: {lost} It is merged now. Review it: `{command}`."
             yield Finding("lost", path, sentence, command=command)
         for path in map(where, self.lost):
             command = f"{self._shown_losses} {quote(path)}"
-            sentence = f"{path}: {lost} You have changed the same lines since then: `{command}`."
+            sentence = (
+                f"{path}: {lost} You have changed the same lines since then. To see the change: `{command}`."
+            )
             yield Finding("lost", path, sentence, command=command)
         yield from unnoticed(self.merger, self.repository, self.result)
         for path, numbers in self._returned().items():
@@ -285,8 +309,8 @@ class Update:
             yield Finding("meaning", where(path), f"{where(path)}, {lines}: {sentence}", line=numbers[0])
         for line in misplaced(self.merger, self.result, self._onto_or_head()):
             sentence = (
-                f"{where(line.path)}, line {line.number}: you have this line in {line.expected}. The template"
-                f" moved similar code, so the line is now in {line.found}. Move it back or keep it."
+                f"{where(line.path)}, line {line.number}: you had this line in {line.expected}. The template"
+                f" moved similar code, so the line is now in {line.found}. Move it back or leave it there."
             )
             yield Finding("meaning", where(line.path), sentence, line=line.number)
         for path in map(where, self.result.kept):
@@ -355,10 +379,13 @@ class Update:
             UpdateError: there is no such file.
         """
         there = posixpath.normpath(f"{self.repository.prefix}{path}")
-        if there.startswith("../"):
+        if there.startswith("../") or there == "..":
             raise UpdateError(f"{path} is outside of the repository.")
         there = self.result.moved.get(there, there)
         known = [self.merger.tree("HEAD"), self.result.result, self.result.new]
+        inside = "" if there == "." else f"{there}/"
+        if any(self.merger.files(tree, inside) for tree in known):
+            raise UpdateError(f"{path} is a folder. Name one of its files.")
         if all(self.merger.lines(tree, there) is None for tree in known):
             raise UpdateError(f"{path} is neither in this project nor in the template. Check its spelling.")
         return self.merger.patch(self.result, there)

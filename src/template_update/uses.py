@@ -113,7 +113,7 @@ def _likeness(name: str, statement: ast.stmt, other: str, new: ast.stmt) -> floa
     if type(statement) is not type(new) or not isinstance(
         new, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     ):
-        # Constants can be equal by chance.
+        # Different constants may happen to be equal.
         return 0
     old_text, new_text = (
         re.sub(rf"\b{each}\b", "_", ast.unparse(node)) for each, node in ((name, statement), (other, new))

@@ -1,4 +1,4 @@
-"""Checks and tests what merged even if other files conflict."""
+"""Checks and tests the files that merged, even though others conflict."""
 
 from template_update.checks import Checks
 from template_update.copies import copy_of
@@ -11,7 +11,7 @@ from template_update.update import Update
 
 _TESTED = ("app/", "tests/")
 _MOST = 40
-"""With more pytest arguments than this, nearly the whole suite would run."""
+"""If there are more pytest arguments than this, run the whole suite: nearly all of it would run anyway."""
 
 
 def check_what_merged(update: Update, tools: ProjectTools, report: Report, options: Options) -> None:
@@ -20,7 +20,7 @@ def check_what_merged(update: Update, tools: ProjectTools, report: Report, optio
     merged = [path for path in map(update.repository.inside, update.result.changed) if path not in conflicts]
     if not any(path.startswith(_TESTED) for path in merged):
         return
-    report.say("\nChecking the merged changes in a copy that has your side of each conflict:")
+    report.say("\nChecking the merged changes in a copy that contains your side of each conflict:")
     with copy_of(update.merger, update.repository, update.result.result) as copy:
         in_copy = tools.in_copy(copy)
         in_copy.install_dependencies()

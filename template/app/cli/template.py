@@ -47,7 +47,7 @@ Export = Annotated[
 
 
 _WRONG_USAGE = 2
-"""The exit code that means an error to Typer and uv, but a new version to `--check`."""
+"""The exit code of Typer and uv after an error. With `--check`, it means that there is a new version."""
 
 
 class CommandOfTheTool(TyperCommand):
@@ -89,12 +89,12 @@ def template_update(
     The git tree must be clean. Exit code 1 means that something needs your attention; see the output.
 
     More options, which the template's update tool accepts:
-    --check only reports what is new and whether the update would conflict (exit code 2);
+    --check only reports what is new and whether it would conflict (exit code 2 means a new version);
     --dry-run reports what the update would do, returns its exit code, and changes nothing;
     --show PATH prints what would change in one file of the project, and changes nothing;
     --continue lists the remaining conflicts, and checks and tests the project if there are none;
     --json prints data to standard output, and messages to standard error;
-    --answers NAME=VALUE changes an answer, such as docker=false, and keeps the version;
+    --answers NAME=VALUE changes an answer, such as docker=false, but not the template version;
     --yes migrates the database without asking;
     --skip-tests runs neither pyright nor the tests.
     """
@@ -131,7 +131,7 @@ def add(context: typer.Context, names: Names, diff: Diff = "") -> None:
 
 
 def remove(context: typer.Context, names: Names, export: Export = "", diff: Diff = "") -> None:
-    """Remove template features from this project. Files that you changed stay.
+    """Remove template features from this project. Files that you changed are kept.
 
     The template version stays the same. The git tree must be clean. Exit code 1 means that something needs
     your attention; see the output.
@@ -157,7 +157,7 @@ def _run(*command: str, version: str = "") -> NoReturn:
     code."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None or shutil.which("git") is None:
-        fail("An update needs git and uv. If uv is missing: `pip install uv`.")
+        fail("An update needs git and uv. If uv is missing, run `pip install uv`.")
     repository = _repository()
     found = _version(repository, version)
     source = f"git+{repository}@{found}" if found else f"git+{repository}"
@@ -200,22 +200,28 @@ def _repository() -> str:
         )
 
 
+def _without_credentials(text: str) -> str:
+    """*text* without the user names and passwords in its URLs, because CI logs can be public."""
+    return re.sub(r"(https?://)[^/\s\"']+@", r"\1", text)
+
+
 def _version(repository: str, to: str) -> str:
-    """The tag or commit that *to* names, or the newest release. Empty for the newest commit."""
+    """The tag or commit that *to* names, or the newest release. An empty string means the newest commit."""
     done = subprocess.run(  # nosec B603 B607 # noqa: S603 - no shell, and git from the PATH is meant
         ["git", "ls-remote", "--tags", "--refs", "--", repository],  # noqa: S607
         capture_output=True,
         encoding="utf-8",
         check=False,
     )
+    shown = _without_credentials(repository)
     if cure := re.search(r"git config --global --add safe\.directory .+", done.stderr):
         fail(
-            f"The template in {repository} belongs to another user, so git refuses to read it. If you trust"
-            f" it: `{cure[0]}`."
+            f"The template in {shown} belongs to another user, so git refuses to read it. If you trust"
+            f" it, run `{cure[0]}`."
         )
     if done.returncode != 0:
         fail(
-            f"The template cannot be fetched from {repository}: {done.stderr.strip()}\n"
+            f"The template cannot be fetched from {shown}: {_without_credentials(done.stderr.strip())}\n"
             f"If it has moved, write its new URL or path into {ANSWERS_FILE} as _src_path, and commit."
         )
     tags = re.findall(r"refs/tags/(.+)$", done.stdout, re.MULTILINE)

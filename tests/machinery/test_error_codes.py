@@ -17,6 +17,7 @@ STATUSES = {
     "body_too_large": 413,
     "busy": 503,
     "confirm_with_second_factor": 403,
+    "conflict": 409,
     "cross_site_request": 403,
     "database_unavailable": 503,
     "email_not_verified": 403,

@@ -1,7 +1,8 @@
-"""The HTTP tools that routes use. Template-owned: updates deliver fixes for HawkAPI's bugs."""
+"""HTTP helpers for routes. Template-owned: updates contain fixes for HawkAPI's bugs."""
 
 from app.web import docs, health
 from app.web.cookies import delete_cookie, set_cookie
+from app.web.downloads import attachment
 from app.web.framework.application import App
 from app.web.framework.openapi_metadata import needs, responds, secured_by
 from app.web.framework.parameters import FromForm, SmallInt, query
@@ -17,6 +18,7 @@ __all__ = [
     "Problem",
     "SmallInt",
     "Upload",
+    "attachment",
     "delete_cookie",
     "install",
     "invalid",

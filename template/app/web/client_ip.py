@@ -66,7 +66,7 @@ def _trusted(scope: Scope) -> list[IPv4Network | IPv6Network]:
 def _address(peer: str, forwarded: str, trusted: list[IPv4Network | IPv6Network]) -> str:
     """The client's address. Each proxy appends the address of its client, so read the list from the end.
 
-    The first address that is not a trusted proxy's is the client's. The entries before it may be forged.
+    The last address that is not a trusted proxy's is the client's. The entries to its left may be forged.
     """
     address = _plain(peer)
     for each in reversed([part for part in forwarded.split(",") if part.strip()]):

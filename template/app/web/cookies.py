@@ -1,4 +1,4 @@
-"""Set and read cookies. HawkAPI's responses store headers in a dict, so they can have only one Set-Cookie.
+"""Set and read cookies. HawkAPI's responses store headers in a dict, which can hold only one Set-Cookie.
 
     set_cookie(request, "theme", "dark", max_age=86400)
 
@@ -18,6 +18,7 @@ COOKIES = "app.cookies"
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21\x23-\x2B\x2D-\x3A\x3C-\x5B\x5D-\x7E]*")
+_PATH = re.compile(r"[\x20-\x3A\x3C-\x7E]*")
 
 
 def set_cookie(
@@ -37,7 +38,7 @@ def set_cookie(
     Raises:
         ValueError: the name, value or path has characters that RFC 6265 does not allow. Encode it first.
     """
-    if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value) or ";" in path:
+    if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value) and _PATH.fullmatch(path)):
         raise ValueError(f"The cookie {name!r} has characters that RFC 6265, section 4.1.1, does not allow.")
     parts = [f"{name}={value}", f"Path={path}", f"SameSite={same_site}"]
     if max_age is not None:
@@ -61,7 +62,7 @@ def read_cookies(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     0.2.0 also strips the bytes 0x85 and 0xA0 and uses the last cookie. Any host in the domain could then set
     `\\xa0__Host-session` for all hosts and replace the session (CWE-20; RFC 6265bis, section 4.1.3.2).
 
-    The hooks of HawkAPI middleware get HawkAPI's own request, so use this function there.
+    HawkAPI passes its own request object to middleware hooks, so use this function there.
     """
     # HTTP/2 clients may send each cookie in a separate field (RFC 9113, section 8.2.3).
     fields = [value for name, value in headers if name == b"cookie"]

@@ -1,17 +1,15 @@
 """Protection against cross-site request forgery (CSRF) for requests authenticated by a cookie (ASVS
 3.5.1)."""
 
-from urllib.parse import urlsplit
-
 from hawkapi import Request
 
 from app.i18n import gettext as _
+from app.settings_checks.types import origin_of
 from app.web.framework.application import services_of_request
 from app.web.framework.openapi_metadata import needs
 from app.web.problems import Problem
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_PORTS = {"http": ":80", "https": ":443"}
 
 
 class CrossSiteRequest(Problem):
@@ -21,13 +19,13 @@ class CrossSiteRequest(Problem):
 @needs("")
 def require_same_origin(request: Request) -> None:
     """Reject an unsafe request unless the browser indicates that it comes from one of this application's
-    pages, or from a front end that runs on another host of the same site and is listed in CORS_ORIGINS.
+    pages, or from a front end that runs on another host within the same site and is listed in CORS_ORIGINS.
 
-    Browsers indicate this in `Sec-Fetch-Site`, which pages cannot change. Older browsers send only `Origin`,
-    which is compared with BASE_URL. A request with neither header is rejected: non-browser clients that use
-    the cookie must send `Origin`. Only a browser knows which hosts belong to the same site (the public suffix
-    list), so a front end's request must have `Sec-Fetch-Site: same-site`. A request from another site is
-    rejected even if the site is listed in CORS_ORIGINS.
+    Browsers indicate this in the `Sec-Fetch-Site` header, which pages cannot change. Older browsers send only
+    `Origin`, which is compared with BASE_URL. A request with neither header is rejected: non-browser clients
+    that use the cookie must send `Origin`. Only browsers know which hosts belong to the same site (they use
+    the public suffix list), so a front end's request must have `Sec-Fetch-Site: same-site`. A request from
+    another site is rejected even if the site is listed in CORS_ORIGINS.
 
     Raises:
         CrossSiteRequest: the request may come from another site.
@@ -36,7 +34,7 @@ def require_same_origin(request: Request) -> None:
         return
     site = request.headers.get("sec-fetch-site")
     settings = services_of_request(request).settings
-    ours, origin = _origin_of(settings.base_url), request.headers.get("origin")
+    ours, origin = origin_of(settings.base_url), request.headers.get("origin")
     is_front_end = site == "same-site" and origin in settings.cors_origins
     if not (site == "same-origin" or is_front_end or (site is None and origin == ours)):
         sentence = _(
@@ -44,9 +42,3 @@ def require_same_origin(request: Request) -> None:
             " application. Clients other than browsers must send the header Origin: {origin}"
         )
         raise CrossSiteRequest(403, sentence.format(origin=ours), code="cross_site_request")
-
-
-def _origin_of(address: str) -> str:
-    """The origin as browsers send it: in lower case, without the scheme's default port (RFC 6454)."""
-    parts = urlsplit(address.lower())
-    return f"{parts.scheme}://{parts.netloc.removesuffix(_PORTS[parts.scheme])}"

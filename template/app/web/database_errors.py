@@ -1,4 +1,4 @@
-"""Interprets database errors without using row values. Template-owned."""
+"""Interprets database errors without exposing row values. Template-owned."""
 
 import logging
 import re
@@ -19,9 +19,13 @@ MIGRATIONS_ARE_PENDING = (
     ' revision -m "..."` if a model has changed, then `uv run app db upgrade`.'
 )
 
-_UNDEFINED_TABLE, _UNDEFINED_COLUMN, _UNIQUE_VIOLATION = "42P01", "42703", "23505"
+_UNDEFINED_TABLE, _UNDEFINED_COLUMN = "42P01", "42703"
 _ALREADY_THERE = {"42P07", "42701", "42710"}
 """SQLSTATE codes, as listed in appendix A of PostgreSQL's documentation."""
+_DUPLICATE = {"23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
+"""SQLSTATE codes and SQLite's result codes."""
+_BROKEN_REFERENCE = {"23503", "23001", "SQLITE_CONSTRAINT_FOREIGNKEY", "SQLITE_CONSTRAINT_TRIGGER"}
+"""`ON DELETE RESTRICT` has its own codes: 23001 in PostgreSQL 18, and SQLite's code for triggers."""
 _QUIET_SECONDS = 600
 """Seconds before the same missing table or column is logged again."""
 
@@ -110,20 +114,40 @@ def _log_once(logger: logging.Logger, message: str, period: int) -> None:
     logger.error("%s (%s)", MIGRATIONS_ARE_PENDING, message)
 
 
+def is_duplicate(error: BaseException) -> bool:
+    """Whether *error* violates a primary key, a unique constraint or a unique index."""
+    return isinstance(error, IntegrityError) and not _DUPLICATE.isdisjoint(_codes_of(error))
+
+
+def breaks_reference(error: BaseException) -> bool:
+    """Whether *error* violates a foreign key."""
+    return isinstance(error, IntegrityError) and not _BROKEN_REFERENCE.isdisjoint(_codes_of(error))
+
+
+def _codes_of(error: IntegrityError) -> set[str]:
+    return {str(getattr(error.orig, name, "")) for name in ("sqlstate", "sqlite_errorname")}
+
+
+def constraint_of(error: BaseException) -> str:
+    """What *error* violates, for the log: the constraint's name, or SQLite's message, which has no values."""
+    driver_error = getattr(error, "orig", None)
+    details = getattr(driver_error, "__cause__", None)
+    return getattr(details, "constraint_name", None) or str(driver_error)
+
+
 def taken_fields(error: BaseException) -> list[str]:
-    """The columns of the unique constraint or index that *error* violates. Empty for any other error.
+    """The columns of the unique constraint or index that *error* violates. Empty for any other error, and if
+    the columns are unknown.
 
     For PostgreSQL, the columns are derived from the constraint's name, which follows the naming convention in
     `app/database` or PostgreSQL's own. The columns of a composite constraint are returned as one name, joined
     by underscores.
     """
-    if not isinstance(error, IntegrityError) or error.orig is None:
+    if not isinstance(error, IntegrityError) or error.orig is None or not is_duplicate(error):
         return []
     if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_UNIQUE":
         columns = re.fullmatch(r"UNIQUE constraint failed: (\w+\.\w+(?:, \w+\.\w+)*)", str(error.orig))
         return [each.partition(".")[2] for each in columns[1].split(", ")] if columns else []
-    if getattr(error.orig, "sqlstate", None) != _UNIQUE_VIOLATION:
-        return []
     details = error.orig.__cause__
     table, constraint = getattr(details, "table_name", None), str(getattr(details, "constraint_name", ""))
     name = re.escape(str(table))

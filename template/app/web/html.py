@@ -52,11 +52,11 @@ class HtmlPages:
 
     @property
     def globals(self) -> dict[str, Any]:
-        """Values that every template gets."""
+        """Values that are available in every template."""
         return self._globals
 
     def add_folder(self, folder: Path) -> None:
-        """Also look for templates in *folder*, before the folders that were added earlier."""
+        """Also look for templates in *folder*, which is searched before folders added earlier."""
         self._loader.searchpath.insert(0, str(folder))
 
     def add_context(self, values_of: Callable[[Request], dict[str, Any]]) -> None:
@@ -90,7 +90,7 @@ class HtmlPages:
         cache: bool = False,
         **values: Any,
     ) -> Response:
-        """The page *template* with *values*, in the language of the request.
+        """Render the page *template* with *values*, in the request's language.
 
         *cache*: render the page once for all visitors with the same values. Use it only if the template does
         not depend on anything else, such as the time. It has no effect for logged-in visitors.
@@ -109,7 +109,7 @@ class HtmlPages:
             status_code=status,
             headers={
                 "Cache-Control": "no-store",
-                "Content-Language": language,
+                "Content-Language": i18n.language_tag(language),
                 "Content-Security-Policy": self.policy(),
                 "Vary": "Accept-Language, Cookie",
             }
@@ -143,6 +143,6 @@ def html_page(
     cache: bool = False,
     **values: Any,
 ) -> Response:
-    """The page *template* with *values*. See `HtmlPages.response`."""
+    """Render the page *template* with *values*. See `HtmlPages.response`."""
     pages: HtmlPages = request.scope["app"].state.html
     return pages.response(request, template, status=status, headers=headers, cache=cache, **values)

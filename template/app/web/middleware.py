@@ -1,6 +1,6 @@
 """The middleware that every request and response passes through.
 
-From the outermost to the innermost, with the reason for each position:
+The layers, from the outermost to the innermost, with the reason for each one's position:
 
 1. `log_requests`: sees every request, even rejected ones, and assigns each an id.
 2. `respond_to_head`: turns HEAD into GET, so the inner layers do not need to handle HEAD.
@@ -8,11 +8,11 @@ From the outermost to the innermost, with the reason for each position:
 5. `choose_language`: all layers below respond in the language of the request.
 6. `errors_as_pages`: shows browsers the errors from all layers below as pages.
 7. `check_host`: a request for a host name that is not served gets only an error, without CORS headers.
-8. CORS: outside the layers that send errors, so a front end can read the errors.
-9. `limit_size` and 10. `limit_time`: before any work is done for the request.
+8. CORS: runs outside the layers that send errors, so that a front end can read the errors.
+9. `limit_size` and 10. `limit_time`: run before any work is done for the request.
 11. `App`: runs your middleware, then the route, and turns their exceptions into responses.
 
-Your own middleware (`app.add_middleware`) is part of 11. You may change the headers in `_ALWAYS`. Do not
+Your own middleware (`app.add_middleware`) runs in layer 11. You may change the headers in `_ALWAYS`. Do not
 change the order of the layers.
 """
 
@@ -41,7 +41,7 @@ from app.web.problems import PROBLEM_JSON, database_unavailable, problem_respons
 logger = logging.getLogger("app.web")
 
 MAX_URL_LENGTH = 8192
-"""Maximum length of path and query combined, in bytes. RFC 9110, section 4.1, recommends at least 8000."""
+"""Maximum combined length of path and query, in bytes. RFC 9110, section 4.1, recommends at least 8000."""
 _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
     # URLs can contain tokens, so other sites must not learn them.
@@ -71,7 +71,7 @@ def build_stack(app: Application, settings: Settings | None) -> Application:
         app = limit_time(app, body=settings.body_timeout, response=settings.request_timeout)
         app = limit_size(app, headers=settings.max_header_size)
         if settings.cors_origins:
-            # This class interprets an empty list as every origin.
+            # This class treats an empty list as allowing every origin.
             app = CORSMiddleware(
                 app,
                 allow_origins=settings.cors_origins,
@@ -86,9 +86,9 @@ def build_stack(app: Application, settings: Settings | None) -> Application:
 
 
 def allow_cookies(app: Application, origins: frozenset[bytes]) -> Application:
-    """Let pages from *origins* on the same site send cookies and read the response.
+    """Let pages on the same site whose origin is in *origins* send cookies and read the response.
 
-    The browser determines which origins are on the same site (Sec-Fetch-Site). Pages on other sites in
+    The browser determines which origins are on the same site (Sec-Fetch-Site). Pages on other sites listed in
     CORS_ORIGINS must send access tokens instead. A preflight request has no cookie, and not every browser
     sends Sec-Fetch-Site with it.
     """
@@ -116,7 +116,7 @@ class _HeadIsSent(BaseException):
 
 
 def respond_to_head(app: Application) -> Application:
-    """Respond to HEAD with the headers of GET, including Content-Length, and no body.
+    """Respond to HEAD with the headers of the GET response, including Content-Length, but without a body.
 
     HawkAPI 0.2.0 sends two Content-Length headers.
     """
@@ -212,7 +212,7 @@ def strict_transport_security(settings: Settings | None) -> bytes:
 
 
 def security_headers(app: Application, transport: bytes) -> Application:
-    """Add `_ALWAYS`, and *transport*, the value of Strict-Transport-Security, unless it is empty."""
+    """Add `_ALWAYS` and, unless *transport* is empty, Strict-Transport-Security with that value."""
     always = (*_ALWAYS, (b"strict-transport-security", transport)) if transport else _ALWAYS
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -230,7 +230,7 @@ def security_headers(app: Application, transport: bytes) -> Application:
 
 
 def choose_language(app: Application) -> Application:
-    """Translate into the language in the `language` cookie, or else in Accept-Language (`app/i18n`).
+    """Translate into the language in the `language` cookie or, failing that, in Accept-Language (`app/i18n`).
 
     For a logged-in user, the language that the user has set takes precedence (`app/users/dependencies.py`).
     """
@@ -255,7 +255,7 @@ def _language_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 
 def errors_as_pages(app: Application) -> Application:
-    """Show problem details as a page to clients that accept HTML and not JSON, as browsers do.
+    """Show problem details as a page to clients that accept HTML but not JSON, as browsers do.
 
     `App.error_page` builds the page. The status and headers such as Retry-After do not change.
     """
@@ -318,8 +318,8 @@ def _with_error_page(scope: Any, receive: Any, send: Any) -> Any:
 def check_host(app: Application, allowed: Iterable[str]) -> Application:
     """Respond with 400 unless the host is one of *allowed* (ALLOWED_HOSTS). An empty list allows any host.
 
-    X-Forwarded-Host is never read. Links are built from BASE_URL, so this is a second line of defense against
-    attacks on caches and browsers (DNS rebinding).
+    X-Forwarded-Host is never read. Links are built from BASE_URL, so this check is a second line of defense
+    against attacks on caches and browsers (DNS rebinding).
 
     A request may also name a host in its target (`GET http://name/ HTTP/1.1`, or `:authority` in HTTP/2).
     That name takes precedence over the Host field (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1). Granian
@@ -362,9 +362,9 @@ def host_name(host: str) -> str:
 
 
 def limit_size(app: Application, *, headers: int) -> Application:
-    """Before doing anything else, respond with 414 or 431 if the URL or the headers are too large.
+    """First of all, respond with 414 if the URL is too long, or with 431 if the headers are too large.
 
-    *headers*: the maximum size of all names and values together, in bytes (MAX_HEADER_SIZE). MAX_BODY_SIZE is
+    *headers*: the maximum combined size of all names and values, in bytes (MAX_HEADER_SIZE). MAX_BODY_SIZE is
     checked when the body is read.
     """
 

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import msgspec
 from hawkapi import Depends
 from sqlalchemy import ColumnElement, Select, String, and_, inspect, literal, or_, tuple_
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql import operators
@@ -74,12 +75,14 @@ async def paginate[Row, Item](
 ) -> Page[Item]:
     """Read one page of *rows*.
 
-    *by*: the columns to sort by, with `column.desc()` for descending order. The primary key is appended, so
+    *by*: the columns to sort by, with `column.desc()` for descending order. The primary key is appended so
     that the order is unambiguous. *show*: converts a row into the item to send.
 
     Raises:
-        Problem: the cursor belongs to another list, or was modified (400, `invalid_cursor`).
-        ValueError: a list cannot be sorted by a column in *by*. The message explains why.
+        Problem: the cursor belongs to a list of another table or in another order, or was modified (400,
+            `invalid_cursor`).
+        ValueError: a list cannot be sorted by a column in *by*, or *rows* joins a collection. The message
+            says what to change.
     """
     columns, descending = _order(rows, by)
     directed = [each.desc() if down else each.asc() for each, down in zip(columns, descending, strict=True)]
@@ -89,7 +92,14 @@ async def paginate[Row, Item](
     if page.cursor:
         last = _last_row(keys.decrypt, page.cursor, order, columns)
         statement = statement.where(_after(columns, descending, last))
-    found = (await db.execute(statement)).all()
+    result = await db.execute(statement)
+    try:
+        found = result.all()
+    except InvalidRequestError as error:
+        raise ValueError(
+            "A page cannot join a collection, which repeats each row once per item. Load the collection with"
+            ' selectinload(...) or relationship(lazy="selectin").'
+        ) from error
     shown = found[: page.limit]
     more = len(found) > page.limit
     following = keys.encrypt(msgspec.json.encode((order, *shown[-1][1:])).decode()) if more else None

@@ -1,8 +1,8 @@
 """This application's error responses: RFC 9457 problem details, never a parser's own message.
 
-Raise `Problem` (or the framework's `HTTPException`) from anywhere below a route. `problem_for` turns
-all other exceptions into responses. Every response has a `code`, which programs can rely on: messages may
-change, codes do not. The messages are in the language of the user or the request (`app/i18n`).
+Raise `Problem` (or the framework's `HTTPException`) from anywhere below a route. `problem_for` turns all
+other exceptions into responses. Every error response has a `code` that programs can rely on: messages may
+change, but codes do not. The messages are in the language of the user or the request (`app/i18n`).
 """
 
 import logging
@@ -17,10 +17,19 @@ from hawkapi.responses.response import Response
 from hawkapi.security.api_key import MissingCredentialError
 from hawkapi.validation.errors import RequestValidationError
 from sqlalchemy import exc as database_errors
+from sqlalchemy.orm.exc import StaleDataError
 
-from app.i18n import N_, current_language
+from app.i18n import N_, current_language, language_tag
 from app.i18n import gettext as _
-from app.web.database_errors import begins_outage, is_unavailable, names_of, taken_fields
+from app.web.database_errors import (
+    begins_outage,
+    breaks_reference,
+    constraint_of,
+    is_duplicate,
+    is_unavailable,
+    names_of,
+    taken_fields,
+)
 
 logger = logging.getLogger("app.web")
 
@@ -126,11 +135,11 @@ def problem_response(
         errors=[msgspec.structs.replace(each, message=_(each.message)) for each in errors or ()]
         or msgspec.UNSET,
     )
-    language = {"Content-Language": current_language(), "Vary": "Accept, Accept-Language, Cookie"}
+    language = language_tag(current_language())
     return Response(
         msgspec.json.encode({**msgspec.to_builtins(body), **(members or {})}),
         status_code=status,
-        headers=language | dict(headers or {}),
+        headers={"Content-Language": language, "Vary": "Accept, Accept-Language, Cookie", **(headers or {})},
         content_type=PROBLEM_JSON,
     )
 
@@ -172,13 +181,24 @@ def problem_for(error: Exception) -> Response:
 
 def _database_problem(error: Exception) -> Response:
     if _is_unstorable_value(error):
+        if isinstance(getattr(error, "orig", None), ValueError):
+            # The code may be at fault, for example if it stores `datetime.now()`, which has no time zone.
+            logger.warning("a column type rejected a value", exc_info=error)
         return problem_response(
             400, "The request contains a value that cannot be stored.", code="unstorable_value"
         )
-    if fields := taken_fields(error):
-        logger.warning("a unique constraint was violated: %s", ", ".join(fields))
-        errors = [FieldError(field, "This value is already taken.", "taken") for field in fields]
+    if is_duplicate(error):
+        logger.warning("a unique constraint was violated: %s", constraint_of(error))
+        errors = [FieldError(field, "This value is already taken.", "taken") for field in taken_fields(error)]
         return problem_response(409, "This already exists.", code="already_exists", errors=errors)
+    if breaks_reference(error):
+        logger.warning("a foreign key was violated: %s", constraint_of(error))
+        return problem_response(
+            409, "The request refers to something that does not exist, or deletes something that is in use."
+        )
+    if isinstance(error, StaleDataError):
+        logger.warning("another request has changed or deleted a row: %s", error)
+        return problem_response(409, "This was changed or deleted in the meantime. Load it again.")
     if is_unavailable(error):
         traceback = error if begins_outage(error) else None
         logger.error("the database is not available (%s)", names_of(error), exc_info=traceback)
@@ -188,7 +208,7 @@ def _database_problem(error: Exception) -> Response:
 
 
 def database_unavailable() -> Response:
-    """The response while the database is down or hangs."""
+    """The response sent while the database is down or does not respond."""
     return problem_response(
         503,
         "The database is not available. Try again soon.",
@@ -198,16 +218,19 @@ def database_unavailable() -> Response:
 
 
 def _is_unstorable_value(error: Exception) -> bool:
-    """Whether the database rejected a value, such as a number out of range or text that contains NUL.
+    """Whether the database rejected a value, such as an out-of-range number or text that contains NUL.
 
     SQLSTATE class 22 is "data exception". asyncpg rejects some values itself with a DataError, before the
-    server sees them. SQLite's driver raises OverflowError.
+    server sees them. SQLite's driver raises OverflowError. A column type, such as `UTCDateTime`, raises
+    ValueError or OverflowError.
     """
     if isinstance(error, OverflowError | database_errors.DataError):
         return True
-    if not isinstance(error, database_errors.DBAPIError):
+    if not isinstance(error, database_errors.StatementError):
         return False
     driver_error = error.orig
+    if isinstance(driver_error, ValueError | OverflowError):
+        return True
     cause = driver_error.__cause__ if driver_error is not None else None
     return any(
         str(getattr(each, "sqlstate", None) or "").startswith("22")
@@ -221,7 +244,7 @@ _SCHEMA = {"$ref": "#/components/schemas/ProblemDetails"}
 
 
 def describe(status: int, codes: Mapping[str, str]) -> dict[str, Any]:
-    """The OpenAPI response object for an error response. *codes*: when each code is sent.
+    """The OpenAPI response object for an error response. *codes*: for each code, when it is sent.
 
     The status's default code is always listed, because hooks and middleware may also raise a `Problem`.
     """

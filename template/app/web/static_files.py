@@ -1,6 +1,6 @@
 """Static files with a hash of their content in the name, so browsers can cache them for a year.
 
-A file that ends in `.gz` is served compressed, under its name without that suffix.
+A file whose name ends in `.gz` is served compressed, under its name without that suffix.
 """
 
 import gzip
@@ -33,7 +33,7 @@ class StaticFiles:
     """The files in a folder, read once at startup."""
 
     def __init__(self, path: str, folder: Path, generated: Mapping[str, bytes] | None = None) -> None:
-        """Serve the files in *folder* under *path*. *generated*: contents of additional files, by name."""
+        """Serve the files in *folder* under *path*. *generated*: the contents of more files, by name."""
         contents = {
             file.name: file.read_bytes()
             for file in folder.rglob("*")
@@ -56,7 +56,7 @@ class StaticFiles:
         """The URL of the file *name*.
 
         Raises:
-            KeyError: there is no such file in the folder.
+            KeyError: there is no such file.
         """
         return self._urls[name]
 

@@ -9,7 +9,7 @@ class JSONStream:
     """A JSON document that is sent in parts.
 
     The request's session is closed before the first part is sent, so *parts* must open its own. It must not
-    hold a session while the client reads a part.
+    hold a session open while the client reads a part.
 
     An error before the first part becomes an error response. A later error cuts off the connection, so that
     the client does not mistake part of the document for the whole. HawkAPI's `StreamingResponse` would end
@@ -19,10 +19,11 @@ class JSONStream:
     def __init__(self, parts: AsyncGenerator[bytes], headers: Mapping[str, str] | None = None) -> None:
         self.status_code = 200
         self._parts = parts
-        self._headers = {"content-type": "application/json"} | dict(headers or {})
+        given = {name.lower(): value for name, value in (headers or {}).items()}
+        self._headers = {"content-type": "application/json"} | given
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        headers = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
+        headers = [(name.encode(), value.encode()) for name, value in self._headers.items()]
         async with aclosing(self._parts) as parts:
             first = await anext(parts)
             await send({"type": "http.response.start", "status": self.status_code, "headers": headers})

@@ -16,6 +16,22 @@ from app.database import Db
 from app.web import App
 
 
+async def test_a_websocket_is_closed_before_it_is_accepted(new_app):
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    app = new_app()
+    app._ws_routes["/feed"] = (send, None)
+    await app({"type": "websocket", "path": "/feed", "headers": []}, receive, send)
+
+    assert sent == [{"type": "websocket.close"}]
+
+
 class Server:
     """The part of a server that handles the lifespan."""
 

@@ -1,5 +1,6 @@
 """JSON bodies: whatever is sent, the value is correct or the response is a 4xx that names the problem."""
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
@@ -12,6 +13,10 @@ JSON = {"Content-Type": "application/json"}
 class Thing(msgspec.Struct):
     name: Annotated[str, msgspec.Meta(max_length=20)]
     number: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class Price(msgspec.Struct):
+    amount: Decimal
 
 
 class Strict(msgspec.Struct, forbid_unknown_fields=True):
@@ -115,6 +120,17 @@ async def test_every_json_media_type_is_accepted(things, http, media_type):
     answer = await http.post("/", content=b'{"name": "a"}', headers={"Content-Type": media_type})
 
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("number", ["NaN", "sNaN", "Infinity", "-Infinity"])
+async def test_a_decimal_must_be_finite(web, http, number):
+    @web.post("/")
+    async def handler(body: dict[str, list[Price]]) -> None: ...
+
+    answer = await http.post("/", json={"prices": [{"amount": "1.5"}, {"amount": number}]})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "validation_failed")
+    assert (await http.post("/", json={"prices": [{"amount": "1.5"}]})).status_code == 201
 
 
 async def test_a_body_can_be_a_list(web, http):

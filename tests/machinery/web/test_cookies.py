@@ -64,6 +64,17 @@ async def test_invalid_cookie_values_are_refused(web, http, name, value):
     assert (await http.get("/")).json() == "refused"
 
 
+@pytest.mark.parametrize("path", ["/; Domain=x", "/\r\nX: y", "/\n", "/\x7f", "/ä"])
+async def test_invalid_cookie_paths_are_refused(web, http, path):
+    @web.get("/")
+    async def handler(request: Request) -> str:
+        with pytest.raises(ValueError, match="RFC 6265"):
+            set_cookie(request, "a", "1", path=path)
+        return "refused"
+
+    assert (await http.get("/")).json() == "refused"
+
+
 # Reading
 
 

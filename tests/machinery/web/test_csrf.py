@@ -133,6 +133,7 @@ def test_a_browser_using_another_host_name_is_accepted():
         ("https://app.example.com:8443", "https://app.example.com:8443"),
         ("https://app.example.com:443", "https://app.example.com"),
         ("http://localhost:80", "http://localhost"),
+        ("https://münchen.example", "https://xn--mnchen-3ya.example"),
     ],
 )
 def test_the_origin_is_compared_with_the_one_of_base_url(base_url: str, origin: str):

@@ -5,7 +5,20 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from sqlalchemy import Column, Integer, String, Table, UniqueConstraint, insert, text
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    UniqueConstraint,
+    delete,
+    func,
+    insert,
+    text,
+    update,
+)
 
 from app.database import Base, Db
 from app.web import App
@@ -13,7 +26,7 @@ from app.web import App
 
 @pytest.fixture
 def table() -> AsyncIterator[Table]:
-    """Its names follow the naming convention; one index and two constraints are unique."""
+    """Except for `one_color_each` and `lower_name`, its names follow the naming convention."""
     made = Table(
         "things_of_test",
         Base.metadata,
@@ -22,8 +35,13 @@ def table() -> AsyncIterator[Table]:
         Column("slug", String, unique=True, index=True),
         Column("shelf", Integer),
         Column("place", Integer),
+        Column("color", String),
+        Column("name", String),
+        Column("parent", ForeignKey("things_of_test.id", ondelete="RESTRICT")),
         UniqueConstraint("shelf", "place"),
+        UniqueConstraint("color", name="one_color_each"),
     )
+    Index("lower_name", func.lower(made.c.name), unique=True)
     yield made
     Base.metadata.remove(made)
 
@@ -32,17 +50,22 @@ def table() -> AsyncIterator[Table]:
 async def things(
     stored: App, stored_http: httpx.AsyncClient, table: Table
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """POST / inserts the body as a row."""
+    """POST /things inserts the body as a row, and DELETE /things deletes them all."""
 
     @stored.post("/things")
     async def create(body: dict[str, int | str], db: Db) -> None:
         await db.execute(insert(table).values(body))
+
+    @stored.delete("/things")
+    async def delete_all(db: Db) -> None:
+        await db.execute(delete(table).where(table.c.parent.is_(None)))
 
     engine = stored.state.db.get().engine
     async with engine.begin() as connection:
         await connection.run_sync(table.create)
     yield stored_http
     async with engine.begin() as connection:
+        await connection.execute(update(table).values(parent=None))
         await connection.run_sync(table.drop)
 
 
@@ -66,10 +89,35 @@ async def test_a_duplicate_value_is_409_and_names_its_field(things, caplog, row,
     assert not {value for value in map(str, row.values()) if value in second.text + caplog.text}
 
 
-async def test_a_duplicate_id_is_500(things):
-    await things.post("/things", json={"id": 1})
+@pytest.mark.parametrize(
+    ("row", "other"),
+    [({"id": 1}, {"id": 1}), ({"color": "red"}, {"color": "red"}), ({"name": "Ada"}, {"name": "ada"})],
+    ids=["primary key", "constraint with a name of its own", "index on an expression"],
+)
+async def test_a_duplicate_in_unknown_columns_is_409(things, caplog, row, other):
+    first = await things.post("/things", json=row)
+    second = await things.post("/things", json=other)
 
-    assert (await things.post("/things", json={"id": 1})).status_code == 500
+    assert (first.status_code, second.status_code) == (201, 409)
+    assert second.json()["code"] == "already_exists"
+    assert "a unique constraint was violated" in caplog.text
+
+
+async def test_a_reference_to_nothing_is_409(things, caplog):
+    response = await things.post("/things", json={"parent": 4711})
+
+    assert (response.status_code, response.json()["code"]) == (409, "conflict")
+    assert "a foreign key was violated" in caplog.text
+    assert "4711" not in response.text + caplog.text
+
+
+async def test_deleting_what_is_in_use_is_409(things):
+    await things.post("/things", json={"id": 1})
+    await things.post("/things", json={"id": 2, "parent": 1})
+
+    response = await things.delete("/things")
+
+    assert (response.status_code, response.json()["code"]) == (409, "conflict")
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Index, String, Text, event, func, select, text
+from sqlalchemy import ForeignKey, Index, String, Text, event, func, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column, relationship, selectinload
 
 from app import clock, database
 from app.clock import UTCDateTime
@@ -47,6 +47,18 @@ class Post(Tables):
     size: Mapped[Size]
     text: Mapped[str] = mapped_column(Text, default="")
     label: Mapped[str | None] = mapped_column(String(10), default=None)
+
+
+class Topic(Tables):
+    __tablename__ = "pagination_topics"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    replies: Mapped[list["Reply"]] = relationship(lazy="joined")
+
+
+class Reply(Tables):
+    __tablename__ = "pagination_replies"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    topic_id: Mapped[int] = mapped_column(ForeignKey("pagination_topics.id"))
 
 
 NOW = clock.now()
@@ -251,6 +263,31 @@ async def test_a_column_without_an_order_is_refused(listing, column, reason):
     with pytest.raises(ValueError, match=reason):
         async with listing.state.reading() as db:
             await paginate(db, select(Post), PageQuery(), by=[column], show=shown)
+
+
+# Rows with a collection
+
+
+@pytest.fixture
+async def topic(listing):
+    async with listing.state.db.session() as db:
+        db.add(Topic(id=1, replies=[Reply(), Reply()]))
+
+
+@pytest.mark.usefixtures("topic")
+async def test_a_collection_that_is_joined_is_refused(listing):
+    with pytest.raises(ValueError, match="selectinload"):
+        async with listing.state.reading() as db:
+            await paginate(db, select(Topic), PageQuery(), by=[], show=shown)
+
+
+@pytest.mark.usefixtures("topic")
+async def test_a_collection_can_be_loaded_separately(listing):
+    async with listing.state.reading() as db:
+        topics = select(Topic).options(selectinload(Topic.replies))
+        page = await paginate(db, topics, PageQuery(), by=[], show=lambda row: len(row.replies))
+
+    assert page.items == [2]
 
 
 # The query

@@ -1,6 +1,7 @@
 """Query, header, cookie and path parameters: missing, mistyped and out-of-range values cause a 4xx."""
 
 from datetime import date
+from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,6 +16,9 @@ from app.web import SmallInt, query
 
 class Colour(Enum):
     RED = "red"
+
+
+type Numbers = list[int]
 
 
 class Page(msgspec.Struct):
@@ -35,6 +39,7 @@ TYPES = [
     pytest.param(Colour, "red", "red", id="Enum"),
     pytest.param(list[int], "1&value=2", [1, 2], id="list"),
     pytest.param(list[int] | None, "1", [1], id="optional list"),
+    pytest.param(Numbers, "1&value=2", [1, 2], id="alias of a list"),
     pytest.param(int | None, "7", 7, id="Optional"),
     pytest.param(Annotated[int, msgspec.Meta(ge=1)], "1", 1, id="constrained"),
     pytest.param(Annotated[int, Query(alias="value")], "3", 3, id="Query marker"),
@@ -49,6 +54,9 @@ REFUSED = [
     pytest.param(int, "", id="empty"),
     pytest.param(float, "nan", id="not a number"),
     pytest.param(list[float], "1&value=-inf", id="infinity in a list"),
+    pytest.param(Decimal, "NaN", id="not a decimal number"),
+    pytest.param(Decimal, "sNaN", id="signaling NaN"),
+    pytest.param(Decimal, "-Infinity", id="infinite decimal"),
     pytest.param(bool, "yes", id="bool"),
     pytest.param(date, "31.1.2026", id="date"),
     pytest.param(UUID, "5", id="UUID"),

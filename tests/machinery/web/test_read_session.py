@@ -164,3 +164,21 @@ async def test_engine_listeners_see_the_reads(stored, stored_http, thing):
     await stored_http.get("/")
 
     assert len(heard) == 1
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_rows_can_be_streamed(stored, stored_http, thing, is_first):
+    """PostgreSQL streams rows only within a transaction."""
+    async with stored.state.db.session() as session:
+        session.add_all([thing(name=name) for name in "abc"])
+    names = select(thing.name).order_by(thing.name)
+
+    @stored.get("/", status_code=200)
+    async def handler(db: Db) -> list[str]:
+        if not is_first:
+            await db.scalar(names)
+        some = names.execution_options(yield_per=2)
+        return [name async for name in await db.stream_scalars(some)] + list(await db.scalars(names))
+
+    assert [(await stored_http.get("/")).json() for _ in range(2)] == [[*"abcabc"]] * 2
+    assert sum(each.engine.pool.checkedout() for each in stored.state.db.engines.values()) == 0

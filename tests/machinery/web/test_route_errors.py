@@ -1,5 +1,6 @@
 """Unusable handlers are rejected at registration, with a message that explains what to do."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -83,6 +84,7 @@ async def fine() -> None: ...
         (needs_nested, {}, "cannot fill the parameter 'limit' of the dependency implicit_query"),
         (needs_unresolved, {}, "the annotations cannot be resolved"),
         (fine, {"dependencies": [Depends(implicit_query)]}, "cannot fill the parameter 'limit'"),
+        (fine, {"dependencies": [Depends(partial(implicit_query, 1))]}, "cannot read the parameters of a"),
         (returns_a_body, {"response_model_exclude_none": True}, "has no effect here"),
     ],
 )
@@ -108,9 +110,57 @@ def test_the_default_of_a_dependency_is_kept(web: App):
     assert web.add_route("/things", handler, methods={"GET"})
 
 
-def test_adding_a_route_to_an_included_router_is_refused(web: App):
-    router = Router()
+LATE = [
+    pytest.param(lambda router: router.get("/late")(fine), id="route"),
+    pytest.param(lambda router: router.websocket("/late"), id="WebSocket"),
+    pytest.param(lambda router: router.mount("/late", fine), id="mount"),
+]
+
+
+@pytest.mark.parametrize("add", LATE)
+def test_adding_a_route_to_an_included_router_is_refused(web: App, add: Any):
+    router, nested = Router(), Router()
+    router.include_router(nested)
     web.include_router(router)
 
-    with pytest.raises(RouteError, match="/late was added too late"):
-        router.get("/late")(two_bodies)
+    for each in (router, nested):
+        with pytest.raises(RouteError, match="/late was added too late"):
+            add(each)
+
+
+def test_a_route_added_to_a_nested_router_after_it_was_included_is_refused(web: App):
+    parent, nested = Router(prefix="/outer"), Router(prefix="/inner")
+    nested.get("/early")(fine)
+    parent.include_router(nested)
+    nested.get("/late")(fine)
+
+    with pytest.raises(RouteError, match="/inner/late was added too late"):
+        web.include_router(parent)
+
+
+def test_permissions_without_a_policy_are_refused(web: App):
+    with pytest.raises(RouteError, match="Use a guard"):
+        web.add_route("/things", fine, methods={"GET"}, permissions=["things:read"])
+
+
+def test_a_websocket_is_refused(web: App):
+    parent, nested = Router(), Router(prefix="/live")
+    nested.websocket("/feed")(fine)
+    parent.include_router(nested)
+
+    with pytest.raises(RouteError, match="WebSocket /live/feed: HawkAPI"):
+        web.include_router(parent)
+    with pytest.raises(RouteError, match="WebSocket /feed: HawkAPI"):
+        web.websocket("/feed")
+
+
+@pytest.mark.parametrize("guarded", ["parent", "nested"])
+def test_a_mount_that_would_skip_the_guards_of_its_router_is_refused(web: App, guarded: str):
+    guards = [Depends(fine)]
+    parent = Router(dependencies=guards if guarded == "parent" else None)
+    nested = Router(dependencies=guards if guarded == "nested" else None)
+    nested.mount("/files", fine)
+    parent.include_router(nested)
+
+    with pytest.raises(RouteError, match="mounted at /files would run without the guards"):
+        web.include_router(parent)

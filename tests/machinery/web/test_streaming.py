@@ -41,6 +41,19 @@ async def test_the_parts_are_sent_one_by_one(web, raw):
     assert answer.headers[b"cache-control"] == b"no-store"
 
 
+async def test_a_stream_has_one_content_type(web, raw):
+    async def parts():
+        yield b"1"
+
+    @web.get("/")
+    async def handler() -> JSONStream:
+        return JSONStream(parts(), {"Content-Type": "application/x-ndjson"})
+
+    headers = (await raw(web, "GET", "/")).messages[0]["headers"]
+
+    assert [value for name, value in headers if name == b"content-type"] == [b"application/x-ndjson"]
+
+
 async def test_an_error_before_the_first_part_is_a_response(web, raw, numbers):
     answer = await raw(web, "GET", "/0")
 

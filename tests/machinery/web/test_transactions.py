@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import pytest
 from hawkapi import Depends
+from hawkapi.background import BackgroundTasks
 from hawkapi.responses import JSONResponse
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Db, session_of
@@ -86,7 +87,9 @@ async def test_a_constraint_violation_at_commit_is_an_error(stored, stored_http,
         await db.flush()
         return 1
 
-    assert (await stored_http.post("/")).status_code == 500
+    answer = await stored_http.post("/")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
     assert await count(stored, thing) == 0
 
 
@@ -95,7 +98,7 @@ async def test_the_connection_is_usable_after_a_failed_commit(stored, stored_htt
     async def handler(shelf: int, db: Db) -> None:
         db.add(thing(name="a", shelf_id=shelf or None))
 
-    assert (await stored_http.post("/99")).status_code == 500
+    assert (await stored_http.post("/99")).status_code == 409
     assert (await stored_http.post("/0")).status_code == 201
 
 
@@ -109,6 +112,54 @@ async def test_a_duplicate_found_at_commit_is_an_error(stored, stored_http, thin
 
     assert [each.status_code for each in answers] == [201, 409]
     assert await count(stored, thing) == 1
+
+
+@pytest.mark.parametrize(("name", "ran"), [("a", []), ("b", ["b"])])
+async def test_background_tasks_run_only_if_the_transaction_was_committed(
+    stored, stored_http, thing, name, ran
+):
+    found = []
+
+    @stored.post("/{name}")
+    async def handler(name: str, tasks: BackgroundTasks, db: Db) -> None:
+        tasks.add_task(found.append, name)
+        db.add(thing(name=name))
+
+    async with stored.state.db.session() as session:
+        session.add(thing(name="a"))
+
+    await stored_http.post(f"/{name}")
+
+    assert found == ran
+
+
+async def test_background_tasks_do_not_run_after_a_raised_error(web, http):
+    found = []
+
+    @web.post("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(found.append, 1)
+        raise Problem(409, "Taken.")
+
+    assert (await http.post("/")).status_code == 409
+    assert found == []
+
+
+async def test_a_row_that_another_request_has_deleted_is_409(stored, stored_http, thing, caplog):
+    async with stored.state.db.session() as session:
+        session.add(thing(id=1, name="s3cret"))
+
+    @stored.post("/")
+    async def handler(db: Db) -> None:
+        row = await db.get(thing, 1)
+        await db.execute(delete(thing).execution_options(synchronize_session=False))
+        row.name = "b"
+
+    answer = await stored_http.post("/")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert "another request has changed or deleted a row" in caplog.text
+    assert "s3cret" not in caplog.text
 
 
 async def test_writers_wait_for_each_other(stored, stored_http, thing):

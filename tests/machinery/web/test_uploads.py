@@ -105,6 +105,40 @@ async def test_fields_and_files_arrive_as_their_types(pictures, http):
     }
 
 
+type Png = Annotated[Upload, ContentTypes("image/png")]
+
+
+class Album(msgspec.Struct):
+    cover: Png
+    pictures: tuple[Upload, ...]
+    tags: set[str]
+
+
+async def test_aliases_sets_and_tuples_arrive(web, http):
+    @web.post("/", status_code=200)
+    async def handler(body: Annotated[Album, FromMultipart(max_size=MAX_SIZE)]) -> list[Any]:
+        return [body.cover.filename, [each.filename for each in body.pictures], sorted(body.tags)]
+
+    files = [
+        ("cover", ("a.png", b"a", "image/png")),
+        ("pictures", ("b.png", b"b", "image/png")),
+        ("pictures", ("c.png", b"c", "image/png")),
+    ]
+
+    answer = await http.post("/", data={"tags": ["sea", "sun"]}, files=files)
+
+    assert answer.json() == ["a.png", ["b.png", "c.png"], ["sea", "sun"]]
+
+
+async def test_the_content_type_of_an_alias_is_checked(web, http):
+    @web.post("/")
+    async def handler(body: Annotated[Album, FromMultipart(max_size=MAX_SIZE)]) -> None: ...
+
+    answer = await http.post("/", files=[("cover", ("a.txt", b"a", "text/plain"))])
+
+    assert answer.status_code == 415
+
+
 @pytest.mark.parametrize("size", [1, 7, 65536])
 async def test_chunks_may_end_anywhere(pictures, size):
     content = b"a\r\n--frontie\n--frontier\r--frontier after\r\n"

@@ -10,7 +10,7 @@ process share nothing.
 import inspect
 import logging
 from collections.abc import Callable, Set
-from typing import Any
+from typing import Any, NoReturn
 
 from hawkapi import HawkAPI, Request
 from hawkapi.responses.response import Response
@@ -25,7 +25,12 @@ from app.web.access_log import hide, response_has_begun
 from app.web.database_errors import MIGRATIONS_ARE_PENDING, log_missing_migration
 from app.web.framework.asgi import Application, Message
 from app.web.framework.endpoint import CheckedRequest, Endpoint, is_response, wrap_route
-from app.web.framework.handler_checks import RouteError
+from app.web.framework.handler_checks import (
+    RouteError,
+    check_router,
+    refuse_late_route,
+    refuse_websocket,
+)
 from app.web.framework.openapi import build_document
 from app.web.html import HtmlPages
 from app.web.problems import (
@@ -95,19 +100,27 @@ class App(HawkAPI):
         return route
 
     def include_router(self, router: Router) -> None:
+        check_router(router)
         super().include_router(router)
         self._harden_new_routes()
-        # The routes were copied, so a route added to the router later would not be served.
-        router.add_route = _refuse_late_route
+        _close(router)
 
     def include_controller(self, controller_class: type) -> None:
         super().include_controller(controller_class)
         self._harden_new_routes()
 
+    def websocket(self, path: str, **options: Any) -> NoReturn:
+        refuse_websocket(path)
+
     def _harden_new_routes(self) -> None:
         known = {id(endpoint.route) for endpoint in self.endpoints}
         for route in self.routes:
             if id(route) not in known:
+                if route.permissions and self.permission_policy is None:
+                    raise RouteError(
+                        f"{route.path}: `permissions=` has no effect, because the application has no"
+                        " permission_policy. Use a guard, such as `dependencies=[Depends(superuser)]`."
+                    )
                 self.endpoints.append(wrap_route(route, self._response_to))
                 if "{" not in route.path:
                     self._methods_of.setdefault(route.path.rstrip("/"), set()).update(route.methods)
@@ -138,8 +151,8 @@ class App(HawkAPI):
     def exception_handler(
         self, exc_class: type[Exception]
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Register a handler for an exception class. If several match, the one for the most specific class is
-        used."""
+        """Register a handler for an exception class. If several handlers match, the one for the most specific
+        class is used."""
 
         def register(handler: Callable[..., Any]) -> Callable[..., Any]:
             self._handlers_for[exc_class] = handler
@@ -219,12 +232,16 @@ class App(HawkAPI):
         if scope["type"] == "http":
             await self._stack(scope, receive, send)
             return
+        if scope["type"] == "websocket":
+            # Closed before it is accepted, so the server responds with 403.
+            await send({"type": "websocket.close"})
+            return
         if scope["type"] == "lifespan":
             self._wait_for_requests_first()
         await super().__call__(scope, receive, send)
 
     async def _respond(self, scope: Any, receive: Any, send: Any) -> None:
-        """Run your middleware and the route. Turn an exception into a response."""
+        """Run your middleware and the route, and turn exceptions into responses."""
         receive = _whole_body_or_error(receive)
         try:
             if "\0" in scope["path"]:
@@ -261,7 +278,7 @@ class App(HawkAPI):
         return problem_response(404, NOTHING_HERE)
 
     def _static_methods(self, path: str) -> Set[str]:
-        """The methods of the routes with exactly this path, without parameters."""
+        """The methods of the routes that have exactly this path and no path parameters."""
         return self._methods_of.get(path.removesuffix("/"), frozenset())
 
     def _wait_for_requests_first(self) -> None:
@@ -279,7 +296,7 @@ def _wrong_method(allowed: Set[str]) -> Response:
 
 
 def _whole_body_or_error(receive: Any) -> Any:
-    """Raise if the client disconnects before the body is complete. HawkAPI would treat it as complete."""
+    """Raise if the client disconnects in the middle of the body, which HawkAPI would treat as complete."""
     complete = False
 
     async def checked() -> Message:
@@ -294,10 +311,11 @@ def _whole_body_or_error(receive: Any) -> Any:
     return checked
 
 
-def _refuse_late_route(path: str, *_: Any, **__: Any) -> Route:
-    raise RouteError(
-        f"The route {path} was added too late: its router has already been included in the application."
-    )
+def _close(router: Router) -> None:
+    """Refuse further routes. The application has copied the others, so it would not serve them."""
+    router.add_route = router.websocket = router.mount = refuse_late_route
+    for nested in router._sub_routers:
+        _close(nested)
 
 
 def services_of_request(request: Request) -> Services:

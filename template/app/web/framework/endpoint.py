@@ -7,10 +7,11 @@ The framework routes the request and sends the response. In between, the endpoin
 1. Guards run first: `dependencies=[...]`, then parameters in the order of the handler's signature. A guard
 that comes first can reject the request before its body is read.
 2. A dependency runs once per request. A dependency with a `yield` finishes before the response is sent. If
-the response is an error (400 or higher, raised or returned), the dependency gets an exception at its `yield`,
-so transactions roll back. An error raised while a dependency finishes becomes the response and is never
-swallowed.
+the response is an error (400 or higher, raised or returned), an exception is raised at the dependency's
+`yield`, so transactions roll back. An error raised while a dependency finishes becomes the response and is
+never swallowed.
 3. Every exception becomes problem details (`app/web/problems.py`).
+4. `BackgroundTasks` run after the response, but only if it is not an error.
 
 Handlers that HawkAPI 0.2.0 would run incorrectly are rejected when they are registered (`handler_checks.py`).
 """
@@ -28,8 +29,10 @@ from typing import Annotated, Any, Self, Union, cast, get_args, get_origin
 
 import msgspec
 from hawkapi import Request
+from hawkapi.background import BackgroundTasks
 from hawkapi.di.param_plan import DepCallablePlan, HandlerPlan, ParamSource, ParamSpec
 from hawkapi.requests.form_data import FormData, UploadFile
+from hawkapi.responses.file_response import FileResponse
 from hawkapi.responses.json_response import JSONResponse
 from hawkapi.responses.response import Response
 from hawkapi.routing.route import Route
@@ -37,6 +40,7 @@ from hawkapi.security.scopes import SecurityScopes
 from multipart import MultipartError, MultipartParser, parse_options_header
 
 from app.web.cookies import read_cookies
+from app.web.downloads import attachment
 from app.web.framework import parameters
 from app.web.framework.handler_checks import (
     RouteError,
@@ -219,10 +223,12 @@ class Endpoint:
         if self.is_async:
             return self._response(await self.handler(**arguments))
         result = await asyncio.to_thread(self.handler, **arguments)
-        # A plain-function decorator around an async handler returns a coroutine.
+        # If a decorator wraps an async handler in a plain function, the function returns a coroutine.
         return self._response(await result if inspect.isawaitable(result) else result)
 
     def _response(self, result: Any) -> Any:
+        if isinstance(result, FileResponse):
+            _encode_filename(result)
         if is_response(result):
             return result
         status = self.route.status_code
@@ -233,6 +239,13 @@ class Endpoint:
         return JSONResponse(result, status_code=status)
 
 
+def _encode_filename(response: FileResponse) -> None:
+    # HawkAPI 0.2.0 fails if the name has characters outside Latin-1.
+    if response.filename:
+        response._headers = response.headers | {"Content-Disposition": attachment(response.filename)}
+        response.filename = None
+
+
 class _ErrorResponse(Exception):
     """Carries a returned error response through the dependencies so that they roll back."""
 
@@ -241,7 +254,7 @@ class _ErrorResponse(Exception):
 
 
 class _Resolution:
-    """The dependency values of one request, each computed once."""
+    """The dependency values for one request, each computed once."""
 
     def __init__(self, request: Request, stack: AsyncExitStack, scopes: tuple[str, ...]) -> None:
         self._request = request
@@ -300,9 +313,15 @@ def wrap_route(route: Route, respond: Callable[[Request, Exception], Any]) -> En
     async def handle(request: Request, **given: Any) -> Any:
         request = CheckedRequest.from_request(request)
         try:
-            return await endpoint.run(request, given)
+            response = await endpoint.run(request, given)
         except Exception as error:
-            return await respond(request, error)
+            response = await respond(request, error)
+        if response.status_code >= 400:
+            # The transaction was rolled back, so what the tasks rely on did not happen.
+            for each in given.values():
+                if isinstance(each, BackgroundTasks):
+                    each._tasks.clear()
+        return response
 
     # The route is frozen and already in the router's tree, so change it in place.
     for name, value in {
@@ -327,7 +346,7 @@ def wrap_route(route: Route, respond: Callable[[Request, Exception], Any]) -> En
 def _made_once(middleware: Any) -> Callable[[Any], Any]:
     """A route's middleware, with one instance for all requests.
 
-    HawkAPI creates a new instance for each request, so middleware could not keep state between requests.
+    HawkAPI itself creates a new instance for each request, which could not keep state between requests.
     """
     has_options = isinstance(middleware, tuple)
     kind, options = cast(tuple[Any, dict[str, Any]], middleware if has_options else (middleware, {}))
@@ -340,7 +359,7 @@ def _made_once(middleware: Any) -> Callable[[Any], Any]:
 
     def around(inner: Any) -> Any:
         async def call(scope: Any, receive: Any, send: Any) -> None:
-            # Do not copy the scope: the route is added to it later, and the outer layers read it.
+            # Do not copy the scope: the route is added to it later, for the outer layers to read.
             scope[key] = inner
             await instance(scope, receive, send)
 
@@ -370,7 +389,7 @@ def _endpoint_of(route: Route) -> Endpoint:
 
 def _add_step(endpoint: Endpoint, spec: ParamSpec, annotation: Any, where: str) -> None:
     factory = spec.marker_default_factory if spec.has_marker_default else None
-    # The OpenAPI document shows one default value. Each request gets a new one.
+    # The OpenAPI document shows one default value, but each request gets a new one.
     shown = _default_of(spec)
     default = shown if factory is None else _ABSENT
     source = spec.source
@@ -426,7 +445,7 @@ def _default_of(spec: ParamSpec) -> Any:
 
 
 def _is_body(annotation: Any) -> bool:
-    """Whether a bare parameter must be the body: a Struct or dict, possibly optional or in a list."""
+    """Whether an unmarked parameter must be the body: a Struct or dict, possibly optional or in a list."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _is_body(arguments[0])
@@ -437,11 +456,12 @@ def _is_body(annotation: Any) -> bool:
 
 
 def is_response(value: Any) -> bool:
-    """Whether *value* is already a response: one of HawkAPI's classes or your own ASGI callable."""
+    """Whether *value* is already a response: an instance of a HawkAPI class, or your own ASGI callable."""
     return hasattr(value, "status_code") and callable(value)
 
 
 def _as_model(result: object, model: Any) -> Any:
-    """*result* with exactly *model*'s fields, even if it or a nested value is a row or a subclass."""
+    """*result* with exactly *model*'s fields, even if it or a nested value is a database row or an instance
+    of a subclass."""
     filled = msgspec.convert(result, model, from_attributes=True)
     return msgspec.convert(msgspec.to_builtins(filled), model)

@@ -19,7 +19,8 @@ from app.web.problems import FieldError
 _MAX_ERRORS = 50
 _MAX_ITEMS = 1000
 _MAX_DEPTH = 6
-"""Limits the work that one request can cause. Beyond the limits, only msgspec's first error is reported."""
+"""These limit the work that one request can cause. Errors beyond the limits may not be reported, but at least
+one error always is."""
 
 
 _SENTENCES = [
@@ -55,7 +56,7 @@ _SENTENCES = [
         ),
     )
 ]
-"""Readable sentences, keyed by a pattern that matches msgspec's message."""
+"""Readable sentences, each with a pattern that matches the msgspec messages that it replaces."""
 
 
 def field_errors(

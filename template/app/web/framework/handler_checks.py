@@ -1,18 +1,52 @@
-"""At registration, rejects handlers that HawkAPI 0.2.0 would run incorrectly."""
+# pyright: reportPrivateUsage=false
+# HawkAPI has no public list of a router's WebSocket handlers, mounts and nested routers.
+"""Checks handlers when they are registered, and rejects those that HawkAPI 0.2.0 would run incorrectly."""
 
 import inspect
 from collections.abc import Callable, Set
-from functools import lru_cache
-from typing import Any, get_args, get_type_hints
+from functools import lru_cache, partial
+from typing import Any, NoReturn, get_args, get_type_hints
 
 import msgspec
 from hawkapi.di.param_plan import DepCallablePlan
 from hawkapi.routing.route import Route
+from hawkapi.routing.router import Router
 from hawkapi.validation.constraints import ParamMarker
 
 
 class RouteError(TypeError):
     """A handler cannot work as written. Raised when the handler is registered."""
+
+
+def check_router(router: Router) -> None:
+    """Reject what HawkAPI 0.2.0 would serve without its guards, or would not serve at all."""
+    if router._ws_routes:
+        refuse_websocket(next(iter(router._ws_routes)))
+    if router._mounts and router._dependencies:
+        raise RouteError(
+            f"The application mounted at {next(iter(router._mounts))} would run without the guards of its"
+            " router. Mount it with `app.mount`, and check requests in the mounted application."
+        )
+    served = {(route.path, route.methods) for route in router.routes}
+    for nested in router._sub_routers:
+        for route in nested.routes:
+            if (router.prefix + route.path, route.methods) not in served:
+                refuse_late_route(route.path)
+        check_router(nested)
+
+
+def refuse_websocket(path: str, **_: Any) -> NoReturn:
+    raise RouteError(
+        f"WebSocket {path}: HawkAPI 0.2.0 serves WebSockets without guards, limits and the check of Host and"
+        " Origin. Send events with EventSourceResponse, and receive them with POST."
+    )
+
+
+def refuse_late_route(path: str, *_: Any, **__: Any) -> NoReturn:
+    raise RouteError(
+        f"The route {path} was added too late: its router has already been included in another router or in"
+        " the application."
+    )
 
 
 def check_response(route: Route, response_type: Any, where: str) -> None:
@@ -57,6 +91,11 @@ def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
 def check_dependency(plan: DepCallablePlan, where: str) -> None:
     """Reject parameters other than `request` and dependencies, because HawkAPI does not fill them."""
     function = plan.callable
+    if isinstance(function, partial):
+        raise RouteError(
+            f"{where}: HawkAPI cannot read the parameters of a functools.partial. Write a dependency for"
+            f" {function.func.__qualname__} as a function, or as an object with `__call__`."
+        )
     name = getattr(function, "__qualname__", repr(function))
     # The parameters of a callable object, such as HawkAPI's HTTPBearer(), are those of its __call__.
     target = function if inspect.isroutine(function) else type(function).__call__

@@ -57,7 +57,7 @@ def build_document(
 ) -> dict[str, Any]:
     """The document for *endpoints*. Routes with `include_in_schema=False` are left out.
 
-    Tags come in the order of *tag_descriptions*, followed by those without a description.
+    Tags are listed in the order of *tag_descriptions*, followed by those without a description.
     """
     slots: list[_Slot] = []
     schemes: dict[str, Any] = {}
@@ -137,7 +137,7 @@ def _add_parameters(operation: dict[str, Any], endpoint: Endpoint, slots: list[_
                 Parameter(field.encode_name, "query", field.type, _field_default(field))
                 for field in msgspec.structs.fields(model)
             )
-    # A path parameter that only a dependency uses must still be in the document.
+    # A path parameter that is used only in a dependency must still be in the document.
     taken = {each.name for each in found if each.location == "path"}
     left = [name for name in re.findall(r"\{(\w+)", endpoint.route.path) if name not in taken]
     found.extend(Parameter(name, "path", str) for name in left)

@@ -35,7 +35,7 @@ def responds[F: Callable[..., Any]](
 
 
 def joined(*errors: Errors) -> Errors:
-    """Merge *errors*. If two define a description for the same code, the last one wins."""
+    """Merge *errors*. If several of them describe the same code, the last one wins."""
     found: Errors = {}
     for each in errors:
         for status, codes in each.items():
@@ -56,7 +56,7 @@ def secured_by[F: Callable[..., Any]](
 
 
 def needs[F: Callable[..., Any]](what: str) -> Callable[[F], F]:
-    """Mark a guard with *what* it requires, such as `a paid bill`. `app routes` shows *what* unless empty."""
+    """Mark a guard with *what* it requires, such as `a paid bill`. If not empty, `app routes` shows it."""
 
     def mark(function: F) -> F:
         function.__dict__["needs"] = what

@@ -1,6 +1,6 @@
 """Reads the parameters and the body of a request. msgspec checks each one against its annotation.
 
-HawkAPI 0.2.0 does not: a missing query parameter, malformed JSON or a lone surrogate causes a 500,
+HawkAPI 0.2.0 does not check them: a missing query parameter, malformed JSON or a lone surrogate causes a 500,
 `Meta(ge=...)` on a query parameter is not enforced, and a truncated upload looks complete. So an endpoint
 (`app/web/framework/endpoint.py`) reads parameters with the functions below instead.
 """
@@ -8,8 +8,9 @@ HawkAPI 0.2.0 does not: a missing query parameter, malformed JSON or a lone surr
 import math
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from decimal import Decimal
 from types import UnionType
-from typing import Annotated, Any, Union, cast, get_args, get_origin
+from typing import Annotated, Any, TypeAliasType, Union, cast, get_args, get_origin
 from urllib.parse import parse_qs
 from uuid import UUID
 
@@ -31,7 +32,7 @@ REQUIRED = object()
 """Marks a parameter without a default."""
 
 SmallInt = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-"""An integer that fits the INTEGER column of every database. Use it for numbers that are stored."""
+"""An integer that fits into an INTEGER column in any database. Use it for numbers that are stored."""
 
 
 class FromForm:
@@ -39,9 +40,11 @@ class FromForm:
 
 
 def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
-    """Read the body as JSON, or as a form if the annotation has `FromForm`."""
+    """Read the body as JSON. If the annotation contains `FromForm`, the body may also be a form."""
     form_allowed = accepts_form(annotation)
     decoder = msgspec.json.Decoder(annotation)
+    # A JSON number is finite, but a Decimal may be "NaN". Only bodies that can contain one are searched.
+    has_decimals = b'"decimal"' in msgspec.json.encode(msgspec.json.schema(annotation))
 
     async def read(request: Request) -> Any:
         content = await request.body()
@@ -58,12 +61,15 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
             raise invalid("body", "The character U+0000 is not accepted.")
         try:
             try:
-                return decoder.decode(content)
+                value = decoder.decode(content)
             except msgspec.ValidationError as error:
                 # msgspec stops at the first invalid field. What comes after it may not even be JSON.
                 raise _invalid(msgspec.json.decode(content), annotation, error, "body", strict=True) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Problem(400, "The body is not valid JSON.", code="malformed_json") from None
+        if has_decimals and not _is_finite(value):
+            raise invalid("body", "The number must be finite.")
+        return value
 
     return read
 
@@ -178,6 +184,8 @@ def accepts_form(annotation: Any) -> bool:
 
 
 def _is_list(annotation: Any) -> bool:
+    if isinstance(annotation, TypeAliasType):
+        return _is_list(annotation.__value__)
     origin = get_origin(annotation)
     if origin is Annotated:
         return _is_list(get_args(annotation)[0])
@@ -211,9 +219,13 @@ def _invalid(
 
 
 def _is_finite(value: object) -> bool:
-    """Whether *value* contains no NaN or infinity. Text can express these floats, but JSON cannot."""
+    """Whether *value* contains no NaN or infinity. Text can express these numbers, but JSON cannot."""
     if isinstance(value, float):
         return math.isfinite(value)
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    if isinstance(value, dict):
+        return all(_is_finite(each) for each in cast(dict[object, object], value).values())
     if isinstance(value, list | tuple | set | frozenset):
         return all(_is_finite(each) for each in cast(Iterable[object], value))
     if isinstance(value, msgspec.Struct):

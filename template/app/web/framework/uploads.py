@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import Any, get_args, get_origin
+from typing import Any, TypeAliasType, get_args, get_origin
 
 import msgspec
 from hawkapi import Request
@@ -38,9 +38,10 @@ from app.web.problems import Problem, invalid
 
 MULTIPART = "multipart/form-data"
 _IN_MEMORY = 1024 * 1024
-"""The maximum size of a file in memory, in bytes. Larger files are on disk and are accessed in a thread."""
+"""The maximum size of a file in memory, in bytes. Larger files are kept on disk and accessed in a thread."""
 _MAX_PARTS = 200
 _MAX_NAME = 255
+_LISTS = {list, set, tuple, frozenset}
 
 
 class Upload:
@@ -106,7 +107,7 @@ class FromMultipart:
     """Marks a body that is a form with files: `Annotated[NewPicture, FromMultipart(max_size=10_000_000)]`."""
 
     max_size: int
-    """Maximum size of the whole form in bytes, instead of MAX_BODY_SIZE, which still limits text fields."""
+    """The maximum size of the whole form, in bytes. MAX_BODY_SIZE then limits only the text fields."""
     seconds: float | None = None
     """Seconds to wait for the whole form. None means BODY_TIMEOUT."""
 
@@ -229,7 +230,7 @@ async def _events(request: Request, mark: FromMultipart) -> AsyncGenerator[Multi
         raise RequestEntityTooLarge(mark.max_size)
     if mark.seconds is not None and (clock := request.scope.get(BODY_CLOCK)) is not None:
         clock.allow(mark.seconds)
-    # Do not use strict mode: it rejects a line break after the last boundary if it arrives separately.
+    # Do not use strict mode: it rejects a line break that arrives separately after the last boundary.
     with PushMultipartParser(options["boundary"], max_segment_count=_MAX_PARTS) as parser:
         async for chunk in Request(request.scope, request._receive, max_body_size=mark.max_size).stream():
             for event in parser.parse(chunk):
@@ -258,12 +259,14 @@ def _fields_of(annotation: Any) -> dict[str, _Field]:
     for each in msgspec.structs.fields(struct) if struct is not None else ():
         parts = list(_parts_of(each.type))
         types = next((part for part in parts if isinstance(part, ContentTypes)), None)
-        fields[each.encode_name] = _Field(Upload in parts, list in parts, types)
+        fields[each.encode_name] = _Field(Upload in parts, not _LISTS.isdisjoint(parts), types)
     return fields
 
 
 def _parts_of(annotation: Any) -> Iterator[Any]:
     """The types and markers that *annotation* consists of."""
+    if isinstance(annotation, TypeAliasType):
+        annotation = annotation.__value__
     yield get_origin(annotation) or annotation
     for each in get_args(annotation):
         yield from _parts_of(each)

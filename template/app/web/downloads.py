@@ -1,0 +1,18 @@
+"""The header that makes browsers save a response as a file. Template-owned."""
+
+from urllib.parse import quote
+
+
+def attachment(filename: str) -> str:
+    """The Content-Disposition of a download that is saved as *filename* (RFC 6266, appendix D).
+
+        return Response(content, headers={"Content-Disposition": attachment("Übersicht.pdf")})
+
+    Headers are ASCII text, so a name with other characters is sent twice: encoded, and with underscores for
+    old browsers.
+    """
+    plain = "".join(each if " " <= each <= "~" and each not in '"\\' else "_" for each in filename)
+    header = f'attachment; filename="{plain}"'
+    if plain == filename:
+        return header
+    return f"{header}; filename*=UTF-8''{quote(filename, safe='', errors='replace')}"

@@ -72,6 +72,8 @@ pages.
 
 pytestmark = pytest.mark.minutes
 
+ON_SQLITE = pytest.mark.parametrize("site", ["sqlite"], indirect=True)
+
 
 @pytest.fixture(scope="module")
 def project(render: Render, python: Path) -> Path:
@@ -244,6 +246,19 @@ def test_the_login_page_leads_back_and_says_what_is_wrong(visit: Visit, account:
     eve.sees("A login attempt was rejected")
 
 
+def test_a_form_names_its_origin_but_no_path(visit: Visit, site: Site, account: str):
+    """Without HTTPS, browsers send no Sec-Fetch-Site, so the server relies on Origin."""
+    eve = visit()
+
+    eve.open("/login?next=/account/activity")
+    eve.fill(email=account, password=PASSWORD)
+    with eve.page.expect_request(lambda each: each.method == "POST") as sent:
+        eve.press("Log in")
+    headers = sent.value.all_headers()
+
+    assert (headers["origin"], headers["referer"]) == (site.url, f"{site.url}/")
+
+
 def test_a_forgotten_password_is_set_with_a_mailed_link(visit: Visit, account: str):
     eve = visit()
 
@@ -327,6 +342,21 @@ def test_the_owner_exports_and_deletes_the_account(visit: Visit, account: str):
 
     eve.sees("The e-mail address or the password is wrong.")
     assert exported["account"]["email"] == account
+
+
+@ON_SQLITE
+def test_a_double_click_confirms_the_password_once(visit: Visit, account: str):
+    """The browser drops the response to the first form, and its cookie with it, if a second form is sent."""
+    eve = visit()
+
+    eve.log_in(account, PASSWORD)
+    eve.open("/confirm?next=%2Faccount%2Femail")
+    eve.fill(password=PASSWORD)
+    eve.page.get_by_role("button", name="Confirm").dblclick(delay=60, no_wait_after=True)
+    eve.is_at("/account/email")
+    eve.open("/account")
+
+    eve.is_at("/account")
 
 
 def test_the_password_is_confirmed(visit: Visit, account: str):
@@ -472,8 +502,6 @@ def test_a_mail_that_was_set_aside_is_sent_again_or_deleted(administrator: Visit
 
 
 # The look of pages
-
-ON_SQLITE = pytest.mark.parametrize("site", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,16 @@ A_PHONE = {
 }
 NO_AUTOFILL = "delete PublicKeyCredential.isConditionalMediationAvailable"
 """Otherwise the virtual authenticator logs in as soon as the login page is open."""
+NOBODY_CHOOSES = """
+window.requests = [];
+PublicKeyCredential.isConditionalMediationAvailable = async () => true;
+navigator.credentials.get = ({ mediation, signal }) => new Promise((_, reject) => {
+    window.requests.push(mediation ?? "dialog");
+    window.cancel = () => reject(new DOMException("", "NotAllowedError"));
+    signal.addEventListener("abort", () => reject(new DOMException("", "AbortError")));
+});
+"""
+"""Notes the page's requests for a passkey. None is ever chosen. `cancel()` closes the dialog."""
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +159,42 @@ def test_the_browser_offers_it_in_the_field_of_the_address(visit_with_phone, ver
 
     eve.is_at("/account/activity")
     eve.sees("Logged in with a passkey")
+
+
+@ON_SQLITE
+def test_the_offer_is_renewed_but_interrupts_no_dialog(visit_with_phone):
+    """A challenge lasts five minutes."""
+    eve, _ = visit_with_phone()
+    eve.context.add_init_script(NOBODY_CHOOSES)
+    eve.page.clock.install()
+
+    def has_requested(*expected: str) -> None:
+        eve.page.wait_for_function("count => window.requests.length >= count", arg=len(expected))
+        assert eve.page.evaluate("window.requests") == list(expected)
+
+    eve.open("/login")
+    has_requested("conditional")
+    eve.page.clock.fast_forward("04:00")
+    has_requested("conditional", "conditional")
+    eve.press("Use a passkey")
+    has_requested("conditional", "conditional", "dialog")
+    eve.page.clock.fast_forward("08:00")
+    has_requested("conditional", "conditional", "dialog")
+    eve.page.evaluate("window.cancel()")
+
+    has_requested("conditional", "conditional", "dialog", "conditional")
+
+
+@ON_SQLITE
+def test_a_session_that_has_ended_leads_to_the_login_page(visit_with_phone, verified: str):
+    eve, _ = visit_with_phone()
+    eve.log_in(verified, PASSWORD)
+    eve.open(PAGE)
+    eve.context.clear_cookies()
+
+    eve.press("Add a passkey")
+
+    eve.is_at("/login?next=%2Faccount%2Fsecond-factors")
 
 
 @ON_SQLITE

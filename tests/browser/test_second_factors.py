@@ -68,7 +68,7 @@ def verified(administrator: Visitor, account: str) -> str:
 def begin_to_set_up(visitor: Visitor, email: str) -> str:
     """Log in and open the page that shows the key. Returns the key."""
     visitor.log_in(email, PASSWORD)
-    visitor.press("Manage the second factors")
+    visitor.press("Manage your second factors")
     visitor.press("Set up an app")
     return visitor.page.locator(".key").inner_text().replace(" ", "")
 

@@ -110,6 +110,11 @@ def current_language() -> str:
     return _language.get() or SOURCE_LANGUAGE
 
 
+def language_tag(language: str) -> str:
+    """The code *language* as HTML and HTTP spell it (BCP 47): `pt_BR` becomes `pt-BR`."""
+    return language.replace("_", "-")
+
+
 def gettext(sentence: str) -> str:
     """*sentence* in the current language."""
     # The entry for the empty string is the file's header.
@@ -132,7 +137,7 @@ def marked(sentence: str) -> str:
 
 
 def translate_templates(environment: Environment) -> None:
-    """Make `_`, `ngettext` and the `trans` block available in the templates of *environment*."""
+    """Make `_`, `ngettext`, `language_tag` and the `trans` block available in *environment*'s templates."""
     environment.add_extension("jinja2.ext.i18n")
     # Line breaks in a sentence do not matter.
     environment.policies["ext.i18n.trimmed"] = True
@@ -141,11 +146,13 @@ def translate_templates(environment: Environment) -> None:
     # A page has dozens of sentences, and this function is three times as fast as the one installed above.
     names: dict[str, Any] = environment.globals  # type: ignore[assignment]
     names["gettext"] = names["_"] = _in_template
+    names["language_tag"] = language_tag
 
 
 @pass_eval_context
 def _in_template(context: EvalContext, sentence: str, **values: object) -> str:
-    """*sentence* in the current language, with *values*, which are escaped if the template escapes values."""
+    """*sentence* in the current language, with *values* filled in. They are escaped if the template escapes
+    values."""
     text = _text_of(sentence, current_language(), bool(context.autoescape))
     # The `trans` block doubles percent signs.
     return text % values if "%" in text else text

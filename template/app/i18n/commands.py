@@ -15,6 +15,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from app.cli.common import PROJECT, fail
+from app.i18n import SOURCE_LANGUAGE
 
 cli = typer.Typer(help="Keep the translations up to date.", no_args_is_help=True)
 
@@ -50,6 +51,8 @@ def update(
             Locale.parse(code)
         except (ValueError, UnknownLocaleError):
             fail(f"{code!r} is not a language code. Use a code such as fr or pt_BR.")
+        if code.lower() == SOURCE_LANGUAGE:
+            fail(f"{code!r} needs no translation: it is the language of the sentences in the code.")
     codes = _codes() | set(languages or [])
     for path, catalog in _updated(codes):
         _write(path, catalog)

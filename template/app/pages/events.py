@@ -1,4 +1,4 @@
-"""The audit log messages that describe events."""
+"""The messages that describe audit log events."""
 
 from app.i18n import gettext as _
 from app.i18n import gettext as translated
@@ -34,7 +34,7 @@ def sentences() -> dict[str, str]:
         "email_change_request": _("A change of e-mail address was requested"),
         "email_change": _("The e-mail address was changed"),
         "session_end": _("Sessions were ended"),
-        "session_limit": _("The oldest sessions were ended because there were too many"),
+        "session_limit": _("The least recently used sessions were ended because there were too many"),
         "session_reuse": _("A session was ended because its token was used twice"),
         "profile_update": _("The profile was changed"),
         "update": _("The account was changed"),
@@ -71,8 +71,8 @@ def sentence_of(event: PublicEvent) -> str:
 
 
 def name_of(event: PublicEvent) -> str:
-    """What happened or was attempted, as shown to administrators. An event that has no message is shown
-    by its name."""
+    """What happened or was attempted, as shown to administrators. An event without a message is shown by its
+    name."""
     found = _find(event, sentences(), SENTENCES_OF_FEATURES)
     return found or event.event.replace("_", " ").capitalize()
 

@@ -3,12 +3,14 @@
 Every field has a default, because the manager reports all field errors, including missing values.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from hawkapi import Request
 from hawkapi.responses.response import Response
-from hawkapi.validation.errors import format_msgspec_error
+from sqlalchemy.exc import IntegrityError
 
 from app.i18n import gettext as _
 from app.i18n import gettext as translated
@@ -26,12 +28,22 @@ from app.users.exceptions import (
     WrongPassword,
 )
 from app.users.models import User
-from app.users.schemas import ProfileUpdate
-from app.web.framework.field_errors import sentence_for
+from app.users.schemas import NewAccount, ProfileUpdate
+from app.web.database_errors import taken_fields
+from app.web.framework.field_errors import field_errors
 from app.web.html import html_page
 
 # Your own imports go below; template updates never touch them.
 # isort: split
+
+
+class InvalidField(ValueError):
+    """The value of a form field is not allowed. The message says why."""
+
+    def __init__(self, message: str, *, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
 
 REFUSALS = (
     AccountDisabled,
@@ -39,6 +51,7 @@ REFUSALS = (
     InactiveUser,
     InvalidCredentials,
     InvalidEmail,
+    InvalidField,
     InvalidPassword,
     LastSuperuser,
     NoSuchSession,
@@ -54,6 +67,9 @@ _PASSWORDS = frozenset({"password", "current_password", "new_password"})
 
 
 class RegistrationForm(msgspec.Struct):
+    """The form on the registration page. Name each of your own fields after a field in `NewAccount`, which
+    defines its rules."""
+
     email: str = ""
     password: str = ""
     # Your own fields go below; template updates never touch them.
@@ -102,14 +118,6 @@ class ProfileForm(msgspec.Struct):
     # Your own profile fields go below; template updates never touch them.
 
 
-class InvalidProfile(ValueError):
-    """A profile field whose value is not allowed. The message says why."""
-
-    def __init__(self, message: str, *, field: str) -> None:
-        super().__init__(message)
-        self.field = field
-
-
 def profile_of(user: User) -> dict[str, str]:
     """The values that the profile page shows."""
     values = {name: getattr(user, name) for name in ProfileForm.__struct_fields__}
@@ -120,14 +128,45 @@ def profile_update(form: ProfileForm) -> ProfileUpdate:
     """The changes in *form*. An empty field means no value.
 
     Raises:
-        InvalidProfile: a field breaks a rule in `ProfileUpdate`.
+        InvalidField: a field breaks a rule in `ProfileUpdate`.
     """
     values = {name: value.strip() or None for name, value in msgspec.structs.asdict(form).items()}
+    return _converted(values, ProfileUpdate)
+
+
+def new_account(form: RegistrationForm) -> dict[str, Any]:
+    """The account that *form* describes. A field that is left empty has its default in `NewAccount`.
+
+    Raises:
+        InvalidField: a field breaks a rule in `NewAccount`.
+    """
+    credentials = {"email": form.email, "password": form.password}
+    own = {name: value.strip() for name, value in msgspec.structs.asdict(form).items()}
+    filled = {name: value for name, value in own.items() if value and name not in credentials}
+    return msgspec.structs.asdict(_converted(filled, NewAccount)) | credentials
+
+
+def _converted[T](values: dict[str, Any], rules: type[T]) -> T:
     try:
-        return msgspec.convert(values, ProfileUpdate, strict=False)
+        return msgspec.convert(values, rules, strict=False)
     except msgspec.ValidationError as error:
-        [detail] = format_msgspec_error(error)
-        raise InvalidProfile(sentence_for(detail.message), field=detail.field) from None
+        detail = field_errors(values, rules, error, name="", strict=False)[0]
+        raise InvalidField(detail.message, field=detail.field) from None
+
+
+@contextmanager
+def taken_values_as_errors() -> Generator[None]:
+    """Show a taken value of your own unique column in the form instead of on an error page.
+
+    Raises:
+        InvalidField: the value is taken.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        for field in taken_fields(error):
+            raise InvalidField(_("This value is already taken."), field=field) from None
+        raise
 
 
 def show_again(
@@ -150,9 +189,9 @@ def problem_of(error: Exception) -> tuple[str, str]:
         case UserAlreadyExists():
             return "email", _("This e-mail address already has an account.")
         case InvalidCredentials() | InactiveUser():
-            # The same message for both: telling them apart would reveal which addresses have an account.
+            # Show the same message for both: telling them apart would reveal which addresses have an account.
             return "", _("The e-mail address or the password is wrong.")
-        case InvalidEmail() | InvalidPassword() | WrongPassword():
+        case InvalidEmail() | InvalidField() | InvalidPassword() | WrongPassword():
             return error.field, translated(str(error))
         case _:
             return "", translated(str(error))

@@ -18,6 +18,6 @@ def enter(request: Request, users: UserManager, issued: IssuedSession, next: str
 
 
 def ask_for_factor(request: Request, required: SecondFactorRequired, next: str) -> Response:
-    """Redirect to the second factor page, which the feature that set `UserManager.second_factors` adds."""
+    """Redirect to the second factor page of the feature that set `UserManager.second_factors`."""
     give_login_key(request, required.ticket, required.browser_key)
     return redirect(request, with_next("/login/second-factor", next))

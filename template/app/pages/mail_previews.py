@@ -54,7 +54,7 @@ PREVIEWS: dict[str, Preview] = {
 """The functions that put e-mails into the outbox, keyed by name. Each gets a sample account."""
 
 PREVIEWS_OF_FEATURES: dict[str, Preview] = {}
-"""Like `PREVIEWS`. Features add theirs when they are installed. Notices need no entry."""
+"""Like `PREVIEWS`, but for features, which add theirs when they are installed. Notices need no entry."""
 
 
 def previews() -> dict[str, Preview]:

@@ -16,11 +16,11 @@ from app.web.framework.application import services_of_request
 COOKIE = "message"
 
 MESSAGES_OF_FEATURES: dict[str, str] = {}
-"""Messages by name, marked with `N_`. Features add theirs when they are imported."""
+"""Messages (marked with `N_`), keyed by name. Features add theirs when they are imported."""
 
 
 def sentences() -> dict[str, str]:
-    """Every message by name, in the current language. Add your own here."""
+    """Every message in the current language, keyed by name. Add your own here."""
     return {
         "registered": _("Welcome! To confirm your e-mail address, open the link that we have sent you."),
         "check_mail": _("If there is an account with this e-mail address, we have sent an e-mail to it."),

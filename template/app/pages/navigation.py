@@ -11,10 +11,11 @@ from urllib.parse import parse_qsl, urlencode
 
 from hawkapi import Depends, Request
 from hawkapi.responses.response import Response
+from sqlalchemy import inspect
 
 from app import i18n
 from app.pages import messages
-from app.users import Users
+from app.users import User, Users
 from app.users.dependencies import SETUP_REQUIRED, FoundLogin, Login, OptionalLogin
 from app.web import Problem, needs
 from app.web.framework.application import services_of_request
@@ -73,8 +74,8 @@ def next_page(request: Request, **position: object) -> str:
 
 
 def previous_page(request: Request, **position: object) -> str:
-    """The path of a list's previous page, which starts at *position* (None: the first page). Empty on the
-    first page."""
+    """The path of a list's previous page, which starts at *position*, or at the beginning if that is None.
+    Empty on the first page."""
     return _list_at(request, position) if position.keys() & _query_of(request) else ""
 
 
@@ -89,13 +90,22 @@ def _list_at(request: Request, position: dict[str, object]) -> str:
 
 
 def _query_of(request: Request) -> dict[str, object]:
-    """The parameters that have a value."""
+    """The query parameters that have a value."""
     return dict(parse_qsl(request.query_string.decode("latin-1")))
 
 
 async def _visitor(request: Request, login: OptionalLogin) -> Login | None:
-    request.scope[_USER] = login and login.user
+    request.scope[_USER] = login and _copy_of(login.user)
     return login
+
+
+def _copy_of(user: User) -> User:
+    """*user* with the values that are loaded now. A failed flush expires the row, but the error page's layout
+    still needs it."""
+    state = inspect(user)
+    copy: User = state.mapper.class_manager.new_instance()
+    vars(copy).update({name: value for name, value in vars(user).items() if name in state.mapper.attrs})
+    return copy
 
 
 Visitor = Annotated[Login | None, Depends(_visitor)]
@@ -149,10 +159,21 @@ RecentAdministrator = Annotated[Login, Depends(_recent_administrator)]
 def _with_return(page: str, request: Request) -> str:
     """The URL of *page*, with the path to return to. If a form was submitted, that is the form's
     page, because the form is not submitted again."""
-    path = request.path
-    if request.method == "GET" and (query := request.scope["query_string"]):
-        path += "?" + query.decode("latin-1")
+    path = _with_query(request) if request.method == "GET" else request.path
     return f"{page}?{urlencode({'next': path})}"
+
+
+def _here(request: Request) -> str:
+    """The page that the language form returns to: this one, unless its path contains the token from an
+    e-mailed link. No page takes a secret in its query."""
+    if request.method != "GET" or "token" in request.path_params:
+        return "/"
+    return own_path(_with_query(request), request.path)
+
+
+def _with_query(request: Request) -> str:
+    query = request.query_string.decode("latin-1")
+    return f"{request.path}?{query}" if query else request.path
 
 
 def context(request: Request) -> dict[str, Any]:
@@ -165,7 +186,6 @@ def context(request: Request) -> dict[str, Any]:
         "docs_enabled": settings.docs_enabled,
         "logo_url": settings.logo_url,
         "registration": settings.registration,
-        # The language form returns to this page, unless its path contains the token from an e-mailed link.
-        "here": request.path if request.method == "GET" and "token" not in request.path_params else "/",
+        "here": _here(request),
         "languages": i18n.names(),
     }

@@ -2,8 +2,10 @@
 
 from typing import Annotated, Any
 
+import msgspec
 from hawkapi import Request
 from hawkapi.responses.response import Response
+from hawkapi.validation.errors import format_msgspec_error
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Db
@@ -11,9 +13,9 @@ from app.pages.navigation import RecentlySignedIn, redirect
 from app.pages.routing import PageRouter
 from app.passkeys.passkeys import PasskeyExists, Passkeys, TooManyPasskeys
 from app.passkeys.routes import ThePasskeys
-from app.passkeys.schemas import Name
+from app.passkeys.schemas import PasskeyName
 from app.second_factor_pages.account import PAGE, Verified, after_adding
-from app.second_factors import WrongFactor
+from app.second_factors import Factors, WrongFactor
 from app.second_factors.routes import AllFactors, factors_of
 from app.users import User
 from app.users.dependencies import StillLoggedIn, before_setup, limited_by
@@ -21,6 +23,7 @@ from app.users.exceptions import NoSecondFactor
 from app.users.schemas import Secret
 from app.web import FromForm
 from app.web.framework.application import services_of_request
+from app.web.framework.field_errors import sentence_for
 from app.web.html import html_page
 
 router = PageRouter()
@@ -36,7 +39,7 @@ class NewPasskeyForm(Secret):
 
 
 class NameForm(Secret):
-    name: Name = ""
+    name: str = ""
 
 
 async def passkeys_of(request: Request, db: AsyncSession, user: User) -> dict[str, Any]:
@@ -75,12 +78,7 @@ async def passkey_page(
     db: Db,
 ) -> Response:
     """Rename or remove a passkey."""
-    own = await passkeys.of(db, login.user)
-    passkey = next((each for each in own if each.id == passkey_id), None)
-    if passkey is None:
-        return redirect(request, PAGE)
-    is_last = len(own) == 1 and await factors.names_of(db, login.user) == [passkeys.name]
-    return html_page(request, "passkeys/passkey.html", passkey=passkey, is_last=is_last, errors={})
+    return await _show(request, db, login.user, passkey_id, passkeys, factors)
 
 
 @router.action(f"{PASSKEY}/name", page=PASSKEY, dependencies=[limited_by("change_factors")])
@@ -91,10 +89,14 @@ async def rename_passkey(
     form: Annotated[NameForm, FromForm()],
     still: StillLoggedIn,
     passkeys: ThePasskeys,
+    factors: AllFactors,
     db: Db,
 ) -> Response:
     try:
-        await passkeys.rename(db, login.user, passkey_id, form.name)
+        new = msgspec.convert({"name": form.name}, PasskeyName)
+        await passkeys.rename(db, login.user, passkey_id, new.name)
+    except msgspec.ValidationError as error:
+        return await _show(request, db, login.user, passkey_id, passkeys, factors, error)
     except NoSecondFactor:
         return redirect(request, PAGE)
     return redirect(request, PAGE, message="profile_saved")
@@ -114,3 +116,29 @@ async def remove_passkey(
     except NoSecondFactor:
         return redirect(request, PAGE)
     return redirect(request, PAGE, message="passkey_removed")
+
+
+async def _show(
+    request: Request,
+    db: AsyncSession,
+    user: User,
+    passkey_id: str,
+    passkeys: Passkeys,
+    factors: Factors,
+    error: msgspec.ValidationError | None = None,
+) -> Response:
+    """The page of one passkey. *error*: why its new name was rejected."""
+    own = await passkeys.of(db, user)
+    passkey = next((each for each in own if each.id == passkey_id), None)
+    if passkey is None:
+        return redirect(request, PAGE)
+    is_last = len(own) == 1 and await factors.names_of(db, user) == [passkeys.name]
+    errors = {each.field: sentence_for(each.message) for each in format_msgspec_error(error)} if error else {}
+    return html_page(
+        request,
+        "passkeys/passkey.html",
+        status=400 if error else 200,
+        passkey=passkey,
+        is_last=is_last,
+        errors=errors,
+    )

@@ -53,7 +53,8 @@ class RelyingParty:
 
 
 def relying_party(settings: Settings) -> RelyingParty:
-    """The relying party for *settings*. Passkeys work on BASE_URL and CORS_ORIGINS within PASSKEY_DOMAIN.
+    """The relying party for *settings*. Its origins are those in BASE_URL and CORS_ORIGINS that are within
+    PASSKEY_DOMAIN.
 
     Raises:
         ValueError: none of these origins is in the domain.

@@ -1,4 +1,4 @@
-"""Challenges: random bytes that an authenticator signs, so an earlier response cannot be replayed.
+"""Challenges: random bytes that an authenticator signs, so that an earlier response cannot be replayed.
 
 A challenge is a row that works once, within five minutes, for one kind of ceremony and one holder. A single
 DELETE removes it before anything in the response is trusted. Do not change that.
@@ -24,7 +24,7 @@ type Ceremony = Literal["add", "passwordless", "login", "confirm"]
 
 
 async def make(db: AsyncSession, ceremony: Ceremony, holder: str) -> bytes:
-    """A new challenge for *holder*: a session, a ticket, or the key in a cookie."""
+    """Create a challenge for *holder*: a session, a ticket, or the key in a cookie."""
     challenge = secrets.token_bytes(32)
     row = PasskeyChallenge(
         challenge_hash=_hash(challenge),

@@ -40,8 +40,8 @@ class Passkey(Base):
 
 
 class PasskeyHandle(Base):
-    """The account's id for authenticators: random bytes that reveal nothing about its owner (section
-    14.6.1)."""
+    """The account's id for authenticators: random bytes that reveal nothing about its owner (WebAuthn level
+    3, section 14.6.1)."""
 
     __tablename__ = "passkey_handles"
 
@@ -53,7 +53,7 @@ class PasskeyHandle(Base):
 
 
 class PasskeyChallenge(Base):
-    """A challenge that an authenticator signs. It works once."""
+    """A challenge that an authenticator signs. It works only once."""
 
     __tablename__ = "passkey_challenges"
 

@@ -1,4 +1,4 @@
-"""Passkeys (WebAuthn level 3): keys that devices and password managers store and that cannot be phished.
+"""Passkeys (WebAuthn level 3): keys that are stored by devices and password managers and cannot be phished.
 
 A passkey is a second factor. A passkey that verifies its user with a PIN or a fingerprint can also replace
 both the password and the factor. This module knows nothing about HTTP.
@@ -40,7 +40,8 @@ MAX_PASSKEYS = 20
 
 
 class PasskeyRefused(ValueError):
-    """The passkey is unknown, was removed or did not verify its user, or its account cannot log in."""
+    """The passkey is unknown, was removed, or did not verify its user, now or when it was added, or its
+    account cannot log in."""
 
     code = "passkey_refused"
 
@@ -184,6 +185,10 @@ class Passkeys:
         except InvalidResponse:
             raise PasskeyRefused from None
         try:
+            # Anyone who finds a security key without a PIN can set one. From then on, the key verifies them
+            # as its user (WebAuthn level 3, section 7.2, on `uvInitialized`).
+            if not passkey.verifies_user:
+                raise InvalidResponse("the passkey did not verify its user when it was added")
             return passkey, ceremonies.verify(self._party, response, passkey, must_verify=True)
         except InvalidResponse:
             await self._note_refusal(db, passkey)
@@ -289,7 +294,8 @@ class Passkeys:
         return await db.scalar(select(Passkey).where(Passkey.credential_id == credential_id))
 
     async def _is_there(self, db: AsyncSession, passkey: Passkey) -> bool:
-        # The owner may have removed it since it was read. While the account is locked, it cannot be removed.
+        # The owner may have removed the passkey since it was read. The account is locked, so it cannot be
+        # removed from now on.
         return await db.get(Passkey, passkey.id, populate_existing=True) is not None
 
     async def _handle_of(self, db: AsyncSession, user_id: str) -> str | None:

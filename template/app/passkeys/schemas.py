@@ -63,7 +63,7 @@ class AddedPasskey(Secret, PublicPasskey, kw_only=True):
 
 
 def public(passkey: Passkey) -> PublicPasskey:
-    """The view of *passkey* for its owner."""
+    """*passkey* as its owner sees it."""
     return PublicPasskey(
         id=passkey.id,
         name=passkey.name,

@@ -33,7 +33,7 @@ def install(app: App) -> None:
         app,
         links.Link(
             account.PAGE,
-            N_("Manage the second factors"),
+            N_("Manage your second factors"),
             N_("What a login asks for after the password, and your recovery codes."),
             heading=N_("Second factors"),
         ),

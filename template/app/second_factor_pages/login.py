@@ -55,6 +55,8 @@ async def finish_login(
     except WrongFactor as error:
         return await _ask_at_login(request, factors, db, ticket, form.next, {answer.method: str(error)})
     except LoginExpired:
+        # The page is a response, not an error, so it would commit the use of a recovery code and its e-mail.
+        await db.rollback()
         return _begin_again(request, form.next)
     take_login_key(request)
     return enter(request, users, issued, form.next)
@@ -120,7 +122,7 @@ def _begin_again(request: Request, next: str) -> Response:
 def _ask(
     request: Request, template: str, methods: list[str], next: str, errors: Errors | None = None
 ) -> Response:
-    """The forms for *methods*. They never show the answer again: it may be a correct one with a typo."""
+    """The forms for *methods*. They never repeat the answer, which may be a correct one with a typo."""
     return html_page(
         request,
         template,

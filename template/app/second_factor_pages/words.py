@@ -20,7 +20,7 @@ MESSAGES_OF_FEATURES.update(
 SENTENCES_OF_FEATURES.update(
     {
         "second_factor": N_("A second factor was used at login"),
-        "second_factor_request": N_("A login was started and waited for a second factor"),
+        "second_factor_request": N_("A login was started that required a second factor"),
         "factor_added": N_("A second factor was added"),
         "factor_removed": N_("A second factor was removed"),
         "factors_reset": N_("All second factors were removed by an administrator"),

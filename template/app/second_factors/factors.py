@@ -1,4 +1,4 @@
-"""Ask for second factors, at login and to confirm a login, and manage them. Independent of HTTP.
+"""Ask for second factors, at login and to confirm a login, and manage them, independently of HTTP.
 
 A login with a correct password gets a ticket. Together, the ticket and an answer for one of the account's
 factors start the session. A ticket has no other use. It works once, within five minutes, in the browser that
@@ -6,7 +6,7 @@ started the login, and becomes invalid after five wrong answers.
 
 A factor is a class with the methods of `Factor`, added with `factors.add(...)`. You may change the limits
 below. Keep the order of the statements: an answer is counted before it is checked, the account is locked
-before its factors, and one conditional statement decides each race.
+before its factors, and a single conditional statement resolves each race.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ from app.users.sessions import BEARER, COOKIE, IssuedSession
 LASTS = timedelta(minutes=5)
 """How long a login waits for its second factor."""
 MAX_TRIES = 5
-"""Wrong answers before a ticket becomes invalid, and before the owner is notified."""
+"""The number of wrong answers after which a ticket becomes invalid and the owner is notified."""
 RECOVERY_CODE = "recovery_code"
 
 
@@ -286,7 +286,7 @@ class Factors:
         return await self._users.mark_as_recent(db, user, session, method=name)
 
     async def _check(self, db: AsyncSession, user: User, answer: Answer, asked: Asked) -> str:
-        """The name of the factor for which *answer* is correct. The answer is used up."""
+        """Check *answer*, and use it up. Returns the name of its factor."""
         async with self.counted(user, answer.method):
             await lock(db, user)
             factor = self._factors.get(answer.method)
@@ -312,7 +312,7 @@ class Factors:
     # Changing factors
 
     async def lock(self, db: AsyncSession, user: User, session: UserSession) -> None:
-        """Lock the account for a change by its owner in *session*.
+        """Lock the account for a change that its owner makes in *session*.
 
         The session may have ended since the request began, because a client can take a long time to send the
         request's body.
@@ -413,7 +413,8 @@ class Factors:
 
 async def lock(db: AsyncSession, user: User) -> None:
     """Lock the account before its factors. Deleting an account takes the locks in the same order."""
-    await db.get(type(user), user.id, populate_existing=True, with_for_update=True)
+    this_table = {"of": type(user)}
+    await db.get(type(user), user.id, populate_existing=True, with_for_update=this_table)
 
 
 async def remove_expired(db: AsyncSession) -> None:

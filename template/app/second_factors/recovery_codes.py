@@ -27,7 +27,7 @@ async def renew(db: AsyncSession, user_id: str) -> list[str]:
 
 
 async def spend(db: AsyncSession, user_id: str, code: str) -> bool:
-    """Use up *code*. A single DELETE settles the race, so only one of several simultaneous uses succeeds."""
+    """Use up *code*. This is a single DELETE, so only one of several simultaneous uses succeeds."""
     spent = await db.execute(
         delete(RecoveryCode)
         .where(RecoveryCode.user_id == user_id, RecoveryCode.code_hash == _hash(letters_of(code)))

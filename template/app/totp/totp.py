@@ -1,7 +1,7 @@
 """Codes from authenticator apps (TOTP, RFC 6238): six digits that change every 30 seconds.
 
-The secret is encrypted at rest, and a code is accepted once, however its digits are written. pyotp does the
-arithmetic. Do not change `STEP` or `DIGITS`, because many authenticator apps ignore other values.
+The secret is encrypted at rest, and a code is accepted only once, no matter how its digits are written. pyotp
+does the arithmetic. Do not change `STEP` or `DIGITS`, because many authenticator apps ignore other values.
 """
 
 import hmac

@@ -84,7 +84,7 @@ async def remove_app(
 async def _show_secret(
     request: Request, totp: Totp, db: AsyncSession, user: User, error: WrongFactor | None = None
 ) -> Response:
-    """Show the secret of an app that is waiting for its first code. Without a secret, redirect."""
+    """Show the secret of an app that is waiting for its first code. If there is none, redirect."""
     secret = await totp.pending_secret(db, user)
     if secret is None:
         return redirect(request, PAGE)

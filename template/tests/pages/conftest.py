@@ -18,11 +18,11 @@ type MakeBrowser = Callable[..., Awaitable[Browser]]
 
 @pytest.fixture
 async def make_browser(app: App) -> AsyncIterator[MakeBrowser]:
-    """`await make_browser()`: a browser that is not logged in, for this application or another one."""
+    """`await make_browser()` creates a browser that is not logged in, for this application or another one."""
     async with AsyncExitStack() as stack:
 
         async def make(of: App = app) -> Browser:
-            # HTTPS, because only then do browsers send cookies whose names begin with `__Host-`.
+            # Use HTTPS, because only then do browsers send cookies whose names begin with `__Host-`.
             browser = httpx.AsyncClient(
                 transport=httpx.ASGITransport(app=of, client=("203.0.113.9", 50000)),
                 base_url="https://test",
@@ -44,7 +44,7 @@ type LogIn = Callable[..., Awaitable[Browser]]
 
 @pytest.fixture
 def log_in(make_browser: MakeBrowser, db: Database, manager: UserManager) -> LogIn:
-    """`await log_in(user)`: a browser that is logged in as *user*."""
+    """`await log_in(user)` creates a browser that is logged in as *user*."""
 
     async def begin(user: User) -> Browser:
         async with db.session() as session:

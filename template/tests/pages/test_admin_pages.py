@@ -18,7 +18,7 @@ from tests.conftest import PASSWORD
 
 @pytest.fixture
 def begin_session(db, manager):
-    """`await begin_session(user)`: a browser session."""
+    """`await begin_session(user)` starts a browser session."""
 
     async def begin(user):
         async with db.session() as session:
@@ -56,7 +56,7 @@ def rows(db):
 
 @pytest.fixture
 def make_dead_mail(db):
-    """`await make_dead_mail()`: an e-mail that was set aside, with a link that still works."""
+    """`await make_dead_mail()` creates an e-mail that was set aside, with a link that still works."""
 
     async def make(**columns):
         content = '{"message": {"subject": "Reset", "text_body": "https://x/SECRET-TOKEN"}}'
@@ -87,7 +87,7 @@ def message_of(answer):
 
 @pytest.fixture
 async def admin_paths(app, ada, make_dead_mail):
-    """The method and path of every route, for an existing account and e-mail."""
+    """The method and path of every admin route, with the ids of an existing account and e-mail."""
     mail = await make_dead_mail()
     values = {"user_id": ada.id, "message_id": mail.id}
     routes = [route for route in app.routes if route.path.startswith("/admin")]

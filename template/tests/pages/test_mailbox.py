@@ -44,7 +44,7 @@ async def browser(app: App, developed: App) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def send_all(db: Database) -> Send:
-    """`await send_all()`: the development worker sends all waiting e-mails."""
+    """`await send_all()` makes the development worker send all waiting e-mails."""
 
     async def send() -> None:
         await Worker(db, InMemoryBackend(), keep_sent=True).run_once()
@@ -54,7 +54,7 @@ def send_all(db: Database) -> Send:
 
 @pytest.fixture
 def send(db: Database, send_all: Send) -> Send:
-    """`await send("Hello", html="<p>Hi</p>")`: an e-mail that was sent."""
+    """`await send("Hello", html="<p>Hi</p>")` queues an e-mail and sends it."""
 
     async def write_and_send(subject: str, **parts: str) -> None:
         async with db.session() as session:
@@ -129,7 +129,7 @@ async def test_a_cross_site_request_deletes_nothing(browser, send):
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "x@y"])
 async def test_a_foreign_host_name_gets_no_mail(browser, send, host):
-    """Otherwise a site whose name resolves to this machine (DNS rebinding) could read every link."""
+    """Otherwise, a site whose name resolves to this machine (DNS rebinding) could read every link."""
     await send("Sent")
 
     answers = [await browser.get(path, headers={"Host": host}) for path in PATHS]

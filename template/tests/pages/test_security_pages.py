@@ -41,7 +41,7 @@ ROWS = {
 
 
 def pages_of(app, method):
-    """The paths of all pages that accept *method*. API routes are in the OpenAPI document."""
+    """The endpoints of all pages that accept *method*, keyed by path."""
     found = [each for each in app.endpoints if method in each.route.methods]
     return {
         each.route.path: each
@@ -65,7 +65,7 @@ def visible(answer):
 
 @pytest.mark.parametrize("path", ["/login", "/forgot", "/verify"])
 async def test_known_and_unknown_addresses_get_the_same_page(make_browser, make_user, path):
-    """Checklist 13 and 14, even if the account is disabled."""
+    """Checklist 13 and 14: this includes a disabled account."""
     await make_user("ada@example.com", is_verified=True)
     await make_user("off@example.com", is_active=False)
 

@@ -182,6 +182,16 @@ async def test_it_is_renamed(signed_in, owner):
     assert "Blue &lt;phone&gt;" in page.text
 
 
+async def test_a_name_that_is_too_long_is_explained_next_to_its_field(signed_in, owner):
+    path = f"{PASSKEYS}/{owner.passkey['id']}"
+
+    page = await signed_in.post(f"{path}/name", data={"name": "x" * 65})
+
+    assert page.status_code == 400
+    assert '<small id="name-error" class="error">' in page.text
+    assert 'value="Google Password Manager"' in page.text
+
+
 async def test_it_is_removed(signed_in, owner, browser):
     path = f"{PASSKEYS}/{owner.passkey['id']}"
     shown = await signed_in.get(path)

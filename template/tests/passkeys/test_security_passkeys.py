@@ -302,6 +302,19 @@ async def test_in_place_of_a_password_it_must_verify_its_user(client, owner, per
     assert [each.status_code for each in answers] == [401, 400]
 
 
+async def test_a_pin_set_later_does_not_replace_the_password(make_owner, person, failed_logins):
+    """Checklist 31. A thief can set a PIN on a key that had none, and the key then verifies the thief."""
+    key = Authenticator(flags=PRESENT)
+    owner = await make_owner(key)
+    key.flags |= VERIFIED
+
+    answer = await log_in(person, key.get(await begin(person)))
+
+    assert owner.passkey["replaces_password"] is False
+    assert (answer.status_code, answer.json().get("code")) == (401, "passkey_refused")
+    assert await failed_logins() == 1
+
+
 async def test_one_that_never_verified_its_user_still_confirms(client, make_owner, phone, confirm):
     """Otherwise its owner would be locked out, because the password is not accepted as confirmation."""
     key = Authenticator(flags=PRESENT)

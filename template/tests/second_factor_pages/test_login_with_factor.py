@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from app.second_factor_pages import parts
+from app.users.exceptions import SessionEnded
 from tests.second_factor_pages.conftest import NEXT, follow, give_password
 from tests.second_factors.conftest import SampleFactor
 
@@ -106,6 +107,25 @@ async def test_an_expired_login_begins_again(browser, owner, wait):
     assert answer.headers["location"] == "/login?next=%2Faccount%2Fsessions"
     assert "The login has expired." in page.text
     assert (await browser.get(LOGIN)).headers["location"].startswith("/login?")
+
+
+async def test_a_failed_login_does_not_use_up_a_recovery_code(
+    browser, signed_in, owner, manager, outbox, monkeypatch
+):
+    """The password may have been changed while the user was looking for the code."""
+
+    async def refuse(*_, **__):
+        raise SessionEnded
+
+    await give_password(browser)
+    mails = len(await outbox())
+    monkeypatch.setattr(manager, "finish_login", refuse)
+
+    answer = await browser.post(LOGIN, data={"recovery_code": owner.recovery_codes[0]})
+
+    assert answer.headers["location"].startswith("/login?")
+    assert "10 of 10 left." in (await signed_in.get("/account/second-factors")).text
+    assert len(await outbox()) == mails
 
 
 async def test_five_wrong_answers_end_the_login(browser, owner):

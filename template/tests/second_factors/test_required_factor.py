@@ -112,6 +112,21 @@ async def test_of_superusers_only(make_user, require, enter, person):
     assert [answer[0] for answer in answers] == [403, 200]
 
 
+async def test_a_former_superuser_needs_none(make_user, require, enter, person, db, manager):
+    """The session was started without a factor, which its user no longer needs."""
+    await make_user("root@example.com", is_superuser=True)
+    ada = await make_user(is_superuser=True)
+    require("admins")
+    headers = await enter()
+    before = await status(person, "/users/me", headers)
+    async with db.session() as session:
+        await manager.update(session, await manager.get_by_id(session, ada.id), is_superuser=False)
+
+    after = await status(person, "/users/me", headers)
+
+    assert (before, after[0]) == (NEEDED, 200)
+
+
 async def test_a_new_superuser_must_log_in_again(make_user, login, require, client, db, manager):
     """Checklist 33. The existing session was started without a factor."""
     await make_user("root@example.com", is_superuser=True)

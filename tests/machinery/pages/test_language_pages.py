@@ -3,6 +3,8 @@
 import pytest
 from sqlalchemy import event
 
+from app.users.exceptions import SessionEnded
+
 EMAIL = "ada@example.com"
 
 
@@ -56,6 +58,26 @@ async def test_without_a_login_it_is_that_of_the_browser(browser):
     assert is_german(await browser.get("/login"))
 
 
+@pytest.mark.parametrize("path", ["/login", "/login?next=/account/sessions"])
+async def test_the_footer_leads_back_to_the_same_page(browser, path):
+    page = await browser.get(path)
+
+    assert f'<input type="hidden" name="next" value="{path}">' in page.text
+
+
+async def test_a_regional_language_leaves_the_application_as_a_bcp_47_tag(browser, monkeypatch):
+    codes = ["en", "pt_BR"]
+    monkeypatch.setattr("app.i18n.languages", lambda: codes)
+    monkeypatch.setattr("app.i18n.names", lambda: {"en": "English", "pt_BR": "português"})
+    browser.headers["Accept-Language"] = "pt-BR"
+
+    page, error = await browser.get("/login"), await browser.get("/no/such/page", headers={"Accept": "*/*"})
+
+    assert '<html lang="pt-BR">' in page.text
+    assert 'value="pt_BR" lang="pt-BR" aria-current="true"' in page.text
+    assert page.headers["content-language"] == error.headers["content-language"] == "pt-BR"
+
+
 async def test_an_unknown_one_changes_nothing(log_in, make_user, stored):
     browser = await log_in(await make_user(EMAIL, language="de"))
 
@@ -91,3 +113,22 @@ async def test_a_page_reads_the_user_once_for_it(log_in, make_user, statements):
         counts.append(len(statements))
 
     assert counts[0] == counts[1] > 0
+
+
+async def test_a_session_that_ends_before_the_form_arrives_changes_only_the_browser(
+    log_in, make_user, manager, stored, monkeypatch
+):
+    browser = await log_in(await make_user(EMAIL))
+    by_id, calls = manager.sessions.by_id, []
+
+    async def ended_meanwhile(db, session_id):
+        calls.append(session_id)
+        if len(calls) > 1:
+            raise SessionEnded
+        return await by_id(db, session_id)
+
+    monkeypatch.setattr(manager.sessions, "by_id", ended_meanwhile)
+    answer = await browser.post("/language", data={"language": "de"})
+
+    assert (answer.status_code, "language=de" in answer.headers["set-cookie"]) == (303, True)
+    assert (await stored()).language is None

@@ -8,7 +8,7 @@ from app.pages.forms import REFUSALS, ProfileForm, problem_of
 from app.pages.navigation import RecentlySignedIn, SignedIn, redirect
 from app.pages.routing import PageRouter
 from app.users import UserManager, Users, record
-from app.users.cookies import take_cookie
+from app.users.cookies import keeping_browser_known, take_cookie
 from app.users.dependencies import Login, limited_by
 from app.users.export import everything_about
 from app.web.html import html_page
@@ -53,7 +53,8 @@ async def deletion_page(login: RecentlySignedIn, request: Request, users: Users)
 async def delete(login: RecentlySignedIn, request: Request, users: Users, db: Db) -> Response:
     """Delete the account, or mark it for deletion if DELETION_GRACE_DAYS is set."""
     try:
-        await users.request_delete(db, login.user)
+        with keeping_browser_known(request, users, login.user):
+            await users.request_delete(db, login.user)
     except REFUSALS as error:
         return _deletion_page(request, login, users, problem_of(error)[1])
     take_cookie(request)

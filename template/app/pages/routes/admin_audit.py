@@ -41,7 +41,7 @@ async def audit_page(
     users: Users,
     db: Db,
 ) -> Response:
-    """The events of all accounts or of one account, newest first."""
+    """The events for all accounts or for one account, newest first."""
     user_id = await _id_of(filters.account.strip(), users, db)
     place = EventQuery(user_id=user_id, before=filters.before)
     page = await find_events(place, db)

@@ -1,9 +1,10 @@
 """Choose the language of the pages and e-mails. The form is in the footer of every page.
 
-A cookie stores the choice for this browser. The choice is also saved in the account, so it applies in other
-browsers and in e-mails.
+A cookie stores the choice for this browser. If the user is logged in, the choice is also saved in the
+account, so that it applies in other browsers and in e-mails.
 """
 
+from contextlib import suppress
 from typing import Annotated
 
 import msgspec
@@ -16,6 +17,7 @@ from app.pages.navigation import Visitor, own_path, redirect
 from app.pages.routing import PageRouter
 from app.users import Users
 from app.users.dependencies import limited_by
+from app.users.exceptions import SessionEnded
 from app.web import FromForm, set_cookie
 from app.web.framework.application import services_of_request
 from app.web.middleware import LANGUAGE_COOKIE
@@ -39,5 +41,8 @@ async def choose_language(
         is_secure = services_of_request(request).settings.cookie_secure
         set_cookie(request, LANGUAGE_COOKIE, form.language, max_age=_YEAR, secure=is_secure)
         if visitor is not None:
-            await users.update_profile(db, visitor.user, language=form.language)
+            # The session may have ended while the form was arriving.
+            with suppress(SessionEnded):
+                _, user = await users.sessions.by_id(db, visitor.session.id)
+                await users.update_profile(db, user, language=form.language)
     return redirect(request, own_path(form.next, "/"))

@@ -1,4 +1,5 @@
-"""The profile page, where users edit the fields that you have added. It does not exist until you add one.
+"""The profile page, where users edit the fields that you have added. Until you add one, the page does not
+exist.
 
 Add a field to `ProfileUpdate` (`app/users/schemas.py`), `ProfileForm` (`app/pages/forms.py`) and
 `templates/profile.html`.
@@ -11,7 +12,7 @@ from hawkapi import Request
 from hawkapi.responses.response import Response
 
 from app.database import Db
-from app.pages.forms import InvalidProfile, ProfileForm, profile_of, profile_update
+from app.pages.forms import InvalidField, ProfileForm, profile_of, profile_update
 from app.pages.navigation import SignedIn, redirect
 from app.pages.routing import PageRouter
 from app.users import Users
@@ -46,7 +47,7 @@ async def update_profile(
     """Store the fields. An empty field clears the value."""
     try:
         changes = given(profile_update(form))
-    except InvalidProfile as error:
+    except InvalidField as error:
         values = msgspec.structs.asdict(form)
         return html_page(request, "profile.html", status=400, errors={error.field: str(error)}, values=values)
     await users.update_profile(db, login.user, **changes)

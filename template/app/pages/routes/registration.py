@@ -7,7 +7,14 @@ from hawkapi import Request
 from hawkapi.responses.response import Response
 
 from app.database import Db
-from app.pages.forms import REFUSALS, EmailForm, RegistrationForm, show_again
+from app.pages.forms import (
+    REFUSALS,
+    EmailForm,
+    RegistrationForm,
+    new_account,
+    show_again,
+    taken_values_as_errors,
+)
 from app.pages.navigation import Visitor, redirect
 from app.pages.routing import PageRouter
 from app.users import Users
@@ -37,7 +44,8 @@ async def register(
     """Create the account. With REGISTRATION=private, the response is the same even if the address is
     taken."""
     try:
-        user = await users.register(db, **msgspec.structs.asdict(form))
+        with taken_values_as_errors():
+            user = await users.register(db, **new_account(form))
     except REFUSALS as error:
         return show_again(request, "register.html", form, error, min_length=users.password_min_length)
     # A known browser's rate limits would reveal whether the account is new.
@@ -47,7 +55,7 @@ async def register(
 
 @router.get("/verify")
 async def verification_request_page(visitor: Visitor, request: Request) -> Response:
-    """Request the verification e-mail again."""
+    """The form that requests the verification e-mail again."""
     email = visitor.user.email if visitor is not None else ""
     return html_page(request, "request_link.html", email=email, errors={})
 

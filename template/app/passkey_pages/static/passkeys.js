@@ -5,12 +5,14 @@
 const LASTS = 4 * 60 * 1000; // A challenge lasts five minutes.
 const isSupported = Boolean(window.PublicKeyCredential?.parseRequestOptionsFromJSON);
 let waiting = new AbortController(); // Only one request may wait at a time.
+let autofillForm = null;
+let isAsking = false; // The browser shows a dialog, which must not be interrupted.
 
 async function optionsOf(form) {
   const headers = { "Content-Type": "application/json" };
   const response = await fetch(form.dataset.options, { method: "POST", headers, body: "{}" });
   const content = await response.json();
-  if (!response.ok) throw new Error(content.detail ?? content.title);
+  if (!response.ok) throw Object.assign(new Error(content.detail ?? content.title), { status: response.status });
   return content;
 }
 
@@ -36,18 +38,31 @@ function show(form, sentence) {
 }
 
 function explain(form, error) {
-  // The user cancelled, or another request took over.
-  if (["NotAllowedError", "AbortError"].includes(error.name)) return;
-  if (error.name === "InvalidStateError") show(form, form.dataset.known);
+  if (error.name === "NotAllowedError") return; // The user cancelled.
+  // The session has ended or is no longer recent. The page itself leads to the form that is needed now.
+  if ([401, 403].includes(error.status)) location.replace(location.pathname + location.search);
+  else if (error.name === "InvalidStateError") show(form, form.dataset.known);
   else if (error instanceof DOMException) show(form, form.dataset.failed);
   else show(form, error.message);
 }
 
-function offerInField(form) {
-  respond(form, "conditional").catch((error) => {
+async function ask(form) {
+  isAsking = true;
+  try {
+    await respond(form);
+  } catch (error) {
+    if (error.name === "AbortError") return; // Another request took over.
+    isAsking = false;
+    explain(form, error);
+    offerInField();
+  }
+}
+
+function offerInField() {
+  if (isAsking || !autofillForm) return;
+  respond(autofillForm, "conditional").catch((error) => {
     if (error.name !== "AbortError") console.debug(error);
   });
-  setTimeout(() => document.hasFocus() || offerInField(form), LASTS);
 }
 
 for (const sentence of document.querySelectorAll("[data-without-script]")) sentence.remove();
@@ -60,9 +75,14 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
   }
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    respond(form).catch((error) => explain(form, error));
+    ask(form);
   });
   if ("autofill" in form.dataset) {
-    PublicKeyCredential.isConditionalMediationAvailable?.().then((is) => is && offerInField(form));
+    PublicKeyCredential.isConditionalMediationAvailable?.().then((isAvailable) => {
+      if (!isAvailable) return;
+      autofillForm = form;
+      offerInField();
+      setInterval(offerInField, LASTS);
+    });
   }
 }

@@ -1,6 +1,6 @@
 """Logs a fault in background work once when it starts and once when it ends, no matter how often it repeats.
 
-Template-owned. Failed requests do not use this: each logs one line (`app/web/problems.py`).
+Template-owned. This is not for failed requests: each of them logs one line (see `app/web/problems.py`).
 """
 
 import logging
@@ -15,12 +15,12 @@ class Fault:
 
     logger: logging.Logger
     work: str
-    """What fails, as the subject of a sentence: "the mail worker"."""
+    """What fails, phrased as the subject of a sentence, such as "the mail worker"."""
     failures: int = 0
     _logged: set[str] = field(default_factory=set[str])
 
     def failed(self, error: Exception) -> None:
-        """Count a failure. Log it unless the same kind has been logged since the work last succeeded."""
+        """Count a failure. Log it if it is the first of its kind since the work last succeeded."""
         if log_missing_migration(self.logger, error):
             return
         self.failures += 1
@@ -39,7 +39,7 @@ class Fault:
         )
 
     def ended(self) -> None:
-        """Record that the work has succeeded, and log the end of a fault."""
+        """Record that the work succeeded. If it had failed before, log that it works again."""
         if self.failures:
             self.logger.warning("%s works again; failures: %d", self.work, self.failures)
         self.failures = 0

@@ -1,7 +1,7 @@
 """The application's keys, derived from SECRET_KEY, one for each purpose. Template-owned.
 
-New values are always created with SECRET_KEY. Values created with a secret in SECRET_KEY_FALLBACKS are still
-accepted. To sign or encrypt your own data, choose your own purpose and list it in SECURITY.md:
+New values always use SECRET_KEY. Values that were signed or encrypted with a secret in SECRET_KEY_FALLBACKS
+are still accepted. To sign or encrypt your own data, choose your own purpose and list it in SECURITY.md:
 
     PURPOSE = "downloads"
     keys = KeyRing.of(settings, PURPOSE)
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 SEALED = "sealed"
-"""The key in `Column.info` that stores the purpose of an encrypted column."""
+"""The key in `Column.info` under which an encrypted column's purpose is stored."""
 
 
 def derived_key(secret: str, purpose: str) -> str:
@@ -39,7 +39,7 @@ def sealed_for(purpose: str) -> dict[str, str]:
 
 
 class CannotDecrypt(ValueError):
-    """No key decrypts the value: the value was changed, or the secret that encrypted it has been removed."""
+    """No key can decrypt the value: it was changed, or the secret that encrypted it has been removed."""
 
 
 class KeyRing:
@@ -77,10 +77,10 @@ class KeyRing:
         return self._ciphers[0].encrypt(text.encode()).decode("ascii")
 
     def decrypt(self, sealed: str) -> str:
-        """The original text.
+        """The decrypted text.
 
         Raises:
-            CannotDecrypt: no key decrypts *sealed*.
+            CannotDecrypt: no key can decrypt *sealed*.
         """
         for cipher in self._ciphers:
             with suppress(InvalidToken):
@@ -88,7 +88,7 @@ class KeyRing:
         raise CannotDecrypt
 
     def is_current(self, sealed: str) -> bool:
-        """Whether the key from SECRET_KEY decrypts *sealed*, so no fallback is needed."""
+        """Whether the key from SECRET_KEY can decrypt *sealed*, so that no fallback is needed."""
         with suppress(InvalidToken):
             self._ciphers[0].decrypt(sealed.encode())
             return True

@@ -1,8 +1,8 @@
 """The log format: JSON for machines (LOG_FORMAT=json, the default in production) or text for people.
 
-Each record is one line, with the time in UTC and the id of its request. In the text format, any traceback
-follows. A client cannot forge a line, and secrets that `app/redaction.py` recognizes are removed. Use the
-standard `logging` module, with `extra={...}` for your own fields.
+Each record is one line, with the time in UTC and the request's id. In the text format, a traceback follows on
+separate lines. Clients cannot forge log lines, and secrets that `app/redaction.py` recognizes are removed.
+Use the standard `logging` module, with `extra={...}` for your own fields.
 """
 
 import logging
@@ -29,7 +29,8 @@ def configure(settings: Settings) -> None:
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """The logging configuration as a dictionary. Granian also uses it, so its log lines look the same."""
+    """The logging configuration as a dictionary. Granian also uses it, so Granian's log lines look the
+    same."""
     formatter = "app.logs.JsonFormatter" if settings.log_format == "json" else "app.logs.TextFormatter"
     return {
         "version": 1,
@@ -41,14 +42,14 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "root": {"handlers": ["output"], "level": settings.log_level},
         "loggers": {
             "_granian": {"level": "INFO", "propagate": True},
-            # Otherwise Alembic would log two lines each time a waiting worker checks the database.
+            # Otherwise, Alembic would log two lines each time a waiting worker checks the database.
             "alembic": {"level": "WARNING"},
         },
     }
 
 
 class JsonFormatter(BaseJsonFormatter):
-    """One JSON object per line: timestamp, level, logger, message, request_id and the fields of `extra`."""
+    """One JSON object per line: timestamp, level, logger, message, request_id and the fields in `extra`."""
 
     def __init__(self) -> None:
         super().__init__()  # pyright: ignore[reportUnknownMemberType]  # its options have no types
@@ -68,7 +69,8 @@ class JsonFormatter(BaseJsonFormatter):
         text = super().jsonify_log_record(log_data)
         if not may_hold_a_secret(text):
             return text
-        # Redact each value, not the JSON text, which does not show where a value ends and must stay valid.
+        # Redact each value instead of the JSON text: a pattern could not tell where a value ends, and the
+        # text must stay valid JSON.
         return super().jsonify_log_record(redact_all(log_data))
 
 

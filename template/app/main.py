@@ -1,8 +1,9 @@
 """Builds the application: `create_app()` and feature discovery. Template-owned.
 
-A feature is a package under `app/` whose `__init__.py` defines `install(app: App) -> None`. The template's
-features (mail, users, ...) and yours are found the same way: add a folder to add a feature, delete it to
-remove one. If its `install` uses another feature, declare that: `REQUIRES = ("mail",)`.
+A feature is a package under `app/` whose `__init__.py` defines `install(app: App) -> None`. Your features are
+found in the same way as the template's (mail, users, ...): add a folder to add a feature, and delete the
+folder to remove the feature. If a feature's `install` uses another feature, declare this in the same file:
+`REQUIRES = ("mail",)`.
 """
 
 import importlib
@@ -58,8 +59,8 @@ def create_app(settings: Settings | None = None) -> App:
 
 
 def load_features() -> list[ModuleType]:
-    """Import every feature, and with it every model and scheduled task. Returns the features, each
-    after those that it requires.
+    """Import every feature, including its models and scheduled tasks. Returns the features, each one after
+    those that it requires.
 
     Raises:
         FeatureError: a required feature is missing, or features require each other.

@@ -1,9 +1,10 @@
-"""Removes secrets from text before it is logged. A second line of defense: the first is not to log secrets.
+"""Removes secrets from text before it is logged. This is a second line of defense; the first is not to log
+secrets.
 
 JWTs, tokens in e-mailed links, session tokens, bearer tokens, authentication headers, passwords after a name
-such as `password`, credentials in URLs and row values quoted by PostgreSQL (`driver_errors.py`) become
-`[redacted]`. A secret without a recognizable form cannot be found. tests/log_guard.py looks for the secrets
-that the tests know.
+such as `password`, credentials in URLs and row values quoted by PostgreSQL (see
+`app/database/driver_errors.py`) are replaced with `[redacted]`. A secret without a recognizable format cannot
+be found. `tests/log_guard.py` checks whether any test logs a secret.
 """
 
 import re
@@ -20,7 +21,7 @@ _PASSWORDS = r"(?:password|passwd|passphrase|secret|secret_key|api_key|access_to
 # Each pattern must run in linear time: clients send some of this text, and backtracking could stall the
 # process.
 _PATTERNS = [
-    # Every JWT header starts with {", which is eyJ in base64url.
+    # Every JWT header starts with `{"`, which is `eyJ` in base64url.
     (re.compile(r"eyJ[\w-]{1,500}\.[\w-]+\.[\w-]*"), REDACTED),
     # The tokens in e-mailed links (app/users/mail_tokens.py).
     (re.compile(r"mt_[\w-]{70,}"), REDACTED),
@@ -30,14 +31,14 @@ _PATTERNS = [
     (re.compile(rf"""({_HEADERS}\\*["']\s*[:=,]\s*){_QUOTED}""", re.IGNORECASE), rf"\1{REDACTED}"),
     # Cookie: a=b; c="d"
     (re.compile(rf"\b({_HEADERS}\s*[:=][ \t]*)(?!\[redacted\])[^\r\n]+", re.IGNORECASE), rf"\1{REDACTED}"),
-    # The name of a secret and the quoted or bare value after it.
+    # The name of a secret, followed by its quoted or unquoted value.
     (
         re.compile(rf"""({_PASSWORDS}\\*["']?\s*[:=]\s*)(?:{_QUOTED}|{_WORD})""", re.IGNORECASE),
         rf"\1{REDACTED}",
     ),
     (re.compile(r"""\b(bearer\s+)[^\s"'\\,;\[]+""", re.IGNORECASE), rf"\1{REDACTED}"),
     (re.compile(r"""(://)[^\s/?#"']*@"""), rf"\1{REDACTED}@"),
-    # Up to the end of the line, or an escaped line break if several lines were joined into one log line.
+    # Up to the end of the line, or up to an escaped line break if several lines were joined into one.
     (re.compile(r"(DETAIL:[ \t]+)(?:(?!\\n)[^\r\n])+"), rf"\1{REDACTED}"),
 ]
 _SIGNS = (
@@ -66,7 +67,7 @@ def redact(text: str) -> str:
 
 
 def may_hold_a_secret(text: str) -> bool:
-    """Whether *text* may contain a secret. Must be fast (one or two microseconds): most text has none."""
+    """Whether *text* may contain a secret. Most text has none, so this must take at most two microseconds."""
     lower = text.lower()
     return "eyJ" in text or any(sign in lower for sign in _SIGNS) or _LONG_SECRET.search(text) is not None
 

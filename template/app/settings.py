@@ -52,7 +52,8 @@ def _own_domain(data: dict[str, Any]) -> str:
 
 
 def _hash_threads() -> int:
-    # At most four, which use 256 MiB: a container may have only a fraction of the machine's cores and memory.
+    # At most four threads, which use 256 MiB: a container may have only a fraction of the machine's cores and
+    # memory.
     return min(max(2, (os.cpu_count() or 2) // 2), 4)
 
 
@@ -69,13 +70,13 @@ MAX_IN_PRODUCTION = {
     "session_not_remembered": 30 * DAY,
     "recent_login": DAY,
 }
-"""In seconds. Browsers keep cookies for at most 400 days (RFC 6265bis, 5.5), so sessions never need more."""
+"""In seconds. Browsers keep cookies for at most 400 days (RFC 6265bis, 5.5), so no session needs longer."""
 _MIN_PREFIX = {4: 8, 6: 20}
 """The shortest allowed prefix, by IP version. Known proxy providers use longer ones: Akamai has 104.64.0.0/10
 and 2600:1400::/24."""
 _PRIVATE = (IPv6Network("fc00::/7"), IPv6Network("fe80::/10"))
-"""Networks that may be larger because the internet cannot reach them (RFC 4193, RFC 4291). IPv4 needs no
-exception: its largest private network is 10.0.0.0/8."""
+"""Networks that may be larger because they are not reachable from the internet (RFC 4193, RFC 4291). IPv4
+needs no exception: its largest private network is 10.0.0.0/8."""
 
 
 class Settings(BaseSettings):
@@ -109,7 +110,7 @@ class Settings(BaseSettings):
     ] = ""
     support_email: Annotated[
         types.EmailOrEmpty,
-        Field(description="The support address shown in e-mails. If empty, none is shown."),
+        Field(description="The e-mail address for support, shown in e-mails. If empty, none is shown."),
     ] = ""
     secret_key: Annotated[
         types.SecretKey,
@@ -147,7 +148,7 @@ class Settings(BaseSettings):
 
     database_url: Annotated[
         types.DatabaseUrl,
-        Field(description="The SQLite file or PostgreSQL server. Masked because it may contain a password."),
+        Field(description="The URL of the database. It is masked, because it may contain a password."),
     ] = SecretStr("sqlite+aiosqlite:///data/app.db")
     database_pool_size: Annotated[
         int,
@@ -170,8 +171,8 @@ class Settings(BaseSettings):
     database_fast_paths: Annotated[
         bool,
         Field(
-            description="Use private APIs of SQLAlchemy and aiosqlite for speed. Turn this off if an update"
-            " breaks one of them."
+            description="Use private APIs of SQLAlchemy and aiosqlite for speed. Turn this off if a new"
+            " version of either package breaks them."
         ),
     ] = True
     redis_url: Annotated[
@@ -334,8 +335,8 @@ class Settings(BaseSettings):
     login_requires_verification: Annotated[
         bool,
         Field(
-            description="Reject logins until the e-mail address is verified. Default: only with"
-            " REGISTRATION=private, which requires it."
+            description="Reject logins until the e-mail address is verified. The default is true with"
+            " REGISTRATION=private, which requires it, and false otherwise."
         ),
     ] = Field(default_factory=lambda data: data.get("registration") == "private")
     require_second_factor: Annotated[
@@ -348,8 +349,8 @@ class Settings(BaseSettings):
     passkey_domain: Annotated[
         types.Domain,
         Field(
-            description="The domain that passkeys belong to: the host of BASE_URL or a parent of it. Changing"
-            " it makes all passkeys unusable."
+            description="The domain that passkeys belong to: the host of BASE_URL or one of its parent"
+            " domains. Changing it makes all passkeys unusable."
         ),
     ] = Field(default_factory=_own_domain)
     invitation_url: Annotated[
@@ -372,7 +373,8 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=10_000,
-            description="Maximum sessions per account. A login beyond this ends the least recently used one.",
+            description="Maximum sessions per account. A login beyond this ends the least recently used"
+            " session.",
         ),
     ] = 50
     session_not_remembered: Annotated[
@@ -427,7 +429,8 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[
         types.Networks,
         Field(
-            description="Comma-separated addresses or networks of proxies whose X-Forwarded-For is trusted."
+            description="Comma-separated IP addresses or networks of the proxies whose X-Forwarded-For header"
+            " is trusted."
         ),
     ] = []
     max_body_size: Annotated[
@@ -481,7 +484,7 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=3650 * DAY,
-            description="HSTS max-age in seconds, production only. 0 turns the header off.",
+            description="The HSTS max-age in seconds. Used only in production. 0 turns the header off.",
         ),
     ] = 365 * DAY
     hsts_subdomains: Annotated[

@@ -19,7 +19,7 @@ logger = logging.getLogger("app.tasks")
 
 @dataclass(frozen=True)
 class PeriodicTask:
-    """*do* is called every *seconds* seconds, even after it raises an exception. `Fault` logs its errors."""
+    """*do* is called every *seconds* seconds, even after it raises an exception, which `Fault` logs."""
 
     name: str
     seconds: float

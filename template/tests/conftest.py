@@ -1,4 +1,4 @@
-"""Fixtures for every test: one application on one real database, emptied after each test.
+"""Fixtures for every test: one application with one real database, which is emptied after each test.
 
 The database is SQLite in a temporary folder, or a temporary database on the PostgreSQL server named by
 TEST_DATABASE_URL. One event loop serves the whole run; tests are plain `async def`.
@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def log_guard() -> Iterator[None]:
-    """No test makes the application log a secret (Checklist 39; ASVS 16.2.5)."""
+    """Checks that no test makes the application log a secret (Checklist 39; ASVS 16.2.5)."""
     with watching():
         yield
 
@@ -86,7 +86,7 @@ def password_hash() -> str:
 
 @pytest.fixture(autouse=True)
 def quick_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 at minimal cost. Tests of hashing itself use `real_hashing`."""
+    """Uses Argon2 at minimal cost. Tests of hashing itself use `real_hashing`."""
     monkeypatch.setattr(hashing, "hash_password", _quick.hash)
     monkeypatch.setattr(hashing, "needs_rehash", _quick.check_needs_rehash)
     monkeypatch.setattr(hashing, "DUMMY_HASH", QUICK_HASH)
@@ -94,7 +94,7 @@ def quick_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def real_hashing(quick_hashing: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 as in production: 80 ms per password."""
+    """Uses Argon2 as in production, which takes 80 ms per password."""
     for name, value in REAL_HASHING.items():
         monkeypatch.setattr(hashing, name, value)
 
@@ -190,7 +190,7 @@ async def app(started_app: App) -> AsyncIterator[App]:
 
 @cache
 def _whether_filled(tables: tuple[Table, ...]) -> Select[*tuple[bool, ...]]:
-    """A query for whether each of *tables* has rows. It is faster than deleting from each of them."""
+    """A query that returns whether each of *tables* has rows. It is faster than deleting from every table."""
     return select(*(exists().select_from(each) for each in tables))
 
 
@@ -226,7 +226,7 @@ type MakeUser = Callable[..., Awaitable[User]]
 
 @pytest.fixture
 def make_user(db: Database, password_hash: str) -> MakeUser:
-    """`await make_user("ada@example.com", is_verified=True)`: a committed account with `PASSWORD`."""
+    """`await make_user("ada@example.com", is_verified=True)` stores an account with `PASSWORD`."""
 
     async def make(email: str = "ada@example.com", **columns: object) -> User:
         async with db.session() as session:
@@ -242,7 +242,7 @@ type Login = Callable[[User], dict[str, str]]
 
 @pytest.fixture
 def login(manager: UserManager, database_url: str) -> Login:
-    """`headers=login(user)`: request headers for a logged-in user. Each call starts a session."""
+    """`login(user)` starts a session for *user* and returns the headers for its requests."""
 
     async def begin(user: User) -> str:
         engine = create_async_engine(database_url, poolclass=NullPool)
@@ -252,7 +252,7 @@ def login(manager: UserManager, database_url: str) -> Login:
         return manager.tokens.issue_access(user.id, session_id=issued.session.id)
 
     def headers(user: User) -> dict[str, str]:
-        # In a separate event loop, so tests do not have to await this.
+        # Use a separate event loop, so that tests do not have to await this function.
         with ThreadPoolExecutor(1) as thread:
             token = thread.submit(asyncio.run, begin(user)).result()
         return {"Authorization": f"Bearer {token}"}
@@ -304,7 +304,8 @@ type BuildApp = Callable[..., App]
 
 @pytest.fixture
 async def build_app(settings: Settings, migrated: str) -> AsyncIterator[BuildApp]:
-    """`build_app(background_worker="inline")`: an application with other settings on the same database."""
+    """`build_app(background_worker="inline")` creates an application with other settings and the same
+    database."""
     async with AsyncExitStack() as stack:
 
         def build(**changes: object) -> App:

@@ -438,7 +438,7 @@ def test_an_account_is_shown_as_data(run: Run, populated: Path, query: Query):
 def test_an_unknown_id_is_named(run: Run, populated: Path):
     sentence = refusal(run("users", "show", "nonsense"))
 
-    assert sentence == "No account has the ID nonsense. `uv run app users list` shows all.\n"
+    assert sentence == "No account has the ID nonsense. `uv run app users list` lists all accounts.\n"
 
 
 def test_an_address_is_verified(run: Run, populated: Path):

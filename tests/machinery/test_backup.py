@@ -213,7 +213,7 @@ def test_a_running_application_is_in_the_way(db: Db, database: Path, running: sq
 
     sentence = refusal(db("restore", copy, "--yes"))
 
-    assert f"Another process uses {database}. Stop the application and its worker first." in sentence
+    assert f"Another process is using {database}. Stop the application and its worker first." in sentence
     assert numbers(database) == [1, 2]
 
 

@@ -255,6 +255,19 @@ def test_the_way_back(copy_to: CopyTo, old: str, new: str, make_database: MakeDa
     assert json.loads(stored) == FULL["labels"]
 
 
+def test_whole_seconds_compare_as_before(copy_to: CopyTo, old: str, new: str, make_database: MakeDatabase):
+    """SQLite compares times as text, so the copy must have the format that the model writes."""
+    whole = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    run(old, sa.update(User).values(created_at=whole))
+    copy_to(old, new)
+    back = make_database("sqlite")
+    copy_to(new, back)
+
+    for url in (new, back):
+        assert run(url, sa.select(User.email).where(User.created_at == whole)) == [("ada@example.com",)]
+        assert run(url, sa.select(User.email).where(User.created_at > whole)) == []
+
+
 def test_new_rows_get_ids_after_the_copied_ones(copy_to: CopyTo, old: str, new: str):
     copy_to(old, new)
 
@@ -367,7 +380,7 @@ def test_a_row_that_cannot_be_read_leaves_nothing(copy_to: CopyTo, old: str, new
     sentence = refusal(copy_to(old, new))
 
     assert "Nothing was copied to " in sentence
-    assert "A row of copy_parcels cannot be read" in sentence
+    assert "A row in copy_parcels cannot be read" in sentence
     assert is_empty(new)
 
 
@@ -380,14 +393,14 @@ def test_rows_that_differ_leave_nothing(copy_to: CopyTo, old: str, new: str, mon
 
     sentence = refusal(copy_to(old, new))
 
-    assert "The rows of copy_parcels differ in the copy: 3 with the checksum" in sentence
+    assert "The rows in copy_parcels differ in the copy: 3 with the checksum" in sentence
     assert is_empty(new)
 
 
 def test_a_row_that_refers_to_nothing_leaves_nothing(copy_to: CopyTo, old: str, new: str):
     run(old, text("UPDATE copy_parcels SET parent_id = 99 WHERE id = 7"))
 
-    assert "A row of copy_parcels refers to one" in refusal(copy_to(old, new))
+    assert "A row in copy_parcels refers to a row" in refusal(copy_to(old, new))
     assert is_empty(new)
 
 
@@ -429,7 +442,7 @@ def test_a_text_that_is_too_long_for_postgresql_leaves_nothing(
 
     sentence = refusal(copy_to(old, new))
 
-    assert "A row of copy_parcels is refused" in sentence
+    assert "A row in copy_parcels was rejected" in sentence
     assert "value too long" in sentence
     assert "more than twenty" not in sentence
     assert is_empty(new)

@@ -123,7 +123,7 @@ def test_an_unchangeable_mode_causes_a_warning(
     result = run(command)
 
     assert result.exit_code == 0
-    assert f"cannot be changed ({os.strerror(reason)}): let its owner run `chmod 600 .env`." in result.stderr
+    assert f"cannot be changed ({os.strerror(reason)}): have its owner run `chmod 600 .env`." in result.stderr
 
 
 def test_a_file_system_without_modes_causes_a_warning(run: Run, monkeypatch: pytest.MonkeyPatch):

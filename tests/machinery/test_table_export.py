@@ -277,6 +277,6 @@ def test_a_value_that_cannot_be_read_is_named(export: Export, folder: Path, monk
 
     sentence = refusal(export("parcels", to=folder / "parcels.jsonl"))
 
-    assert sentence.startswith("A row of parcels cannot be read: ")
+    assert sentence.startswith("A row in parcels cannot be read: ")
     assert "'soon'" in sentence
     assert list(folder.iterdir()) == []

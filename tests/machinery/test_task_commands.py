@@ -29,6 +29,14 @@ async def count_stars(app):
 async def fall(app):
     raise ValueError("The sky is falling.")
 """
+INTERRUPTED = """
+import asyncio
+from app.scheduler import scheduled
+
+@scheduled("0 3 * * *")
+async def stop(app):
+    raise asyncio.CancelledError
+"""
 
 type Run = Callable[..., Result]
 
@@ -113,6 +121,16 @@ def test_the_error_of_a_task_is_shown(run):
 
     assert str(done.exception) == "The sky is falling."
     assert "2026-03-01 12:00 ValueError" in run().stdout
+
+
+def test_an_interrupted_task_has_not_succeeded(run, tmp_path):
+    """Ctrl+C cancels the task."""
+    (tmp_path / "features/almanac/tasks.py").write_text(INTERRUPTED, "utf-8")
+
+    with pytest.raises(asyncio.CancelledError):
+        run("run", "almanac.stop")
+
+    assert "2026-03-01 12:00 CancelledError" in run().stdout
 
 
 def test_an_unknown_task_is_refused(run):

@@ -254,6 +254,15 @@ def test_an_invalid_language_is_refused_with_a_reason(copies):
     assert {path.name for path in copies.glob("*/locales/*")} == {"de.po"}
 
 
+@pytest.mark.parametrize("code", ["en", "EN"])
+def test_the_source_language_is_refused(copies, code):
+    refused = run(copies, "update", code)
+
+    assert refused.returncode == 1
+    assert "needs no translation" in refused.stderr
+    assert {path.name for path in copies.glob("*/locales/*")} == {"de.po"}
+
+
 def test_the_commands_match_the_project():
     assert commands.ROOT == PROJECT / "app"
     assert FOLDERS[0] == PROJECT / "app" / "i18n" / "locales"

@@ -83,7 +83,7 @@ def options(
 def main() -> None:
     """The entry point declared in pyproject.toml."""
     if (PROJECT / "pyproject.toml").exists():
-        # `.env` and a relative DATABASE_URL are resolved against the project, regardless of the current
-        # directory.
+        # Look for `.env` and a relative path in DATABASE_URL in the project's folder, regardless of the
+        # current directory.
         os.chdir(PROJECT)
     cli()

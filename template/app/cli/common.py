@@ -144,7 +144,7 @@ def sqlite_file(settings: "Settings") -> Path | None:
 
 
 def missing_file(settings: "Settings") -> str:
-    """A message if the SQLite file is missing, otherwise empty. Opening a missing file would create it."""
+    """A message if the SQLite file is missing, or an empty string. Opening a missing file would create it."""
     file = sqlite_file(settings)
     if file is None or file.exists():
         return ""
@@ -159,8 +159,8 @@ def require_database(settings: "Settings") -> None:
 
 @asynccontextmanager
 async def application() -> AsyncGenerator["App"]:
-    """The application and its services. It is not started: it runs no inline worker and serves no
-    requests."""
+    """The application and its services. The application is not started: it runs no inline worker and serves
+    no requests."""
     from app.main import create_app
     from app.settings import load_settings
 

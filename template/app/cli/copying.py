@@ -34,6 +34,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
 
 from app.cli.table_export import snapshot, stored_table
+from app.clock import UTCDateTime
+from app.database import Base
+from app.main import load_features
 from app.settings import Settings
 
 type Tell = Callable[[int, int], None]
@@ -102,11 +105,12 @@ async def first_with_rows(settings: Settings) -> str | None:
 
 
 async def copy_all(settings: Settings, target: Settings, tell: Tell) -> dict[str, Tally]:
-    """Copy all rows to the database of *target*, which must be migrated. Returns each table's tally.
+    """Copy all rows to the database in *target*, which must be migrated. Returns each table's tally.
 
     Raises:
         CopyFailed: rows could not be copied, or differ in the copy. The new database is unchanged.
     """
+    load_features()
     engine = create_async_engine(target.database_url.get_secret_value())
     try:
         async with snapshot(settings) as old, engine.begin() as new:
@@ -125,7 +129,7 @@ async def copy_all(settings: Settings, target: Settings, tell: Tell) -> dict[str
                 found = await _tally(new, each)
                 if found != tallies[name]:
                     raise CopyFailed(
-                        f"The rows of {name} differ in the copy: {found.rows} with the checksum"
+                        f"The rows in {name} differ in the copy: {found.rows} with the checksum"
                         f" {found.checksum} instead of {tallies[name].rows} with {tallies[name].checksum}."
                     )
             return tallies
@@ -139,19 +143,28 @@ async def _names(connection: AsyncConnection) -> list[str]:
 
 
 async def _table(connection: AsyncConnection, name: str) -> TableClause:
-    """The table with the database's column types, excluding computed columns."""
+    """The table with the database's column types, excluding computed columns.
+
+    The models' times keep the models' type: on SQLite, it writes them as text in its own format, and times in
+    different formats are sorted and compared wrongly.
+    """
     described = await connection.run_sync(lambda sync: inspect(sync).get_columns(name))
     computed = {each["name"] for each in described if "computed" in each}
     stored = await connection.run_sync(stored_table, name)
     kept = [each for each in stored.columns if each.name not in computed]
     is_text = connection.dialect.name == "sqlite"
+    model = Base.metadata.tables.get(name)
+    of_model = model.columns if model is not None else ()
+    times = {each.name for each in of_model if isinstance(each.type, UTCDateTime)}
 
-    def kind_of(stored: TypeEngine[Any]) -> TypeEngine[Any]:
-        if not isinstance(stored, JSON):
-            return stored
-        return _JsonText() if is_text else _CastJson(stored)
+    def kind_of(stored: ColumnElement[Any]) -> TypeEngine[Any]:
+        if stored.name in times:
+            return UTCDateTime()
+        if not isinstance(stored.type, JSON):
+            return stored.type
+        return _JsonText() if is_text else _CastJson(stored.type)
 
-    return table(name, *(column(each.name, kind_of(each.type)) for each in kept))
+    return table(name, *(column(each.name, kind_of(each)) for each in kept))
 
 
 async def _copy_tables(
@@ -178,10 +191,10 @@ async def _copy_tables(
                 await new.execute(targets[name].insert(), values)
                 tell(len(rows), sum(numbers))
         except DBAPIError as error:
-            raise CopyFailed(f"A row of {name} is refused: {error.orig}. Correct it first.") from error
+            raise CopyFailed(f"A row in {name} was rejected: {error.orig}. Correct it first.") from error
         except (ValueError, OverflowError) as error:
             # SQLite can store any text in a column of any type.
-            raise CopyFailed(f"A row of {name} cannot be read: {error}. Correct it first.") from error
+            raise CopyFailed(f"A row in {name} cannot be read: {error}. Correct it first.") from error
     return tallies
 
 
@@ -213,7 +226,7 @@ async def _without_foreign_keys(connection: AsyncConnection) -> AsyncGenerator[N
         broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).mappings().first()
         if broken:
             raise CopyFailed(
-                f"A row of {broken['table']} refers to one of {broken['parent']} that does not exist."
+                f"A row in {broken['table']} refers to a row in {broken['parent']} that does not exist."
             )
         return
     keys = (await connection.execute(text(_FOREIGN_KEYS))).all()
@@ -225,13 +238,13 @@ async def _without_foreign_keys(connection: AsyncConnection) -> AsyncGenerator[N
             await connection.exec_driver_sql(f"ALTER TABLE {relation} ADD CONSTRAINT {name} {definition}")
         except DBAPIError as error:
             raise CopyFailed(
-                f"A row of {relation} refers to one that does not exist ({name}). SQLite accepts that"
-                " when another tool changes the data. Correct it first."
+                f"A row in {relation} refers to a row that does not exist ({name}). SQLite allows this if"
+                " another tool changes the data. Correct it first."
             ) from error
 
 
 async def _set_sequences(connection: AsyncConnection) -> None:
-    """Make sequences continue after the copied ids. SQLite does this automatically."""
+    """Make sequences continue after the copied IDs. SQLite does this automatically."""
     if connection.dialect.name == "postgresql":
         for statement in (await connection.scalars(text(_SEQUENCES))).all():
             await connection.exec_driver_sql(statement)
@@ -270,7 +283,7 @@ def _adapted(value: object, kind: TypeEngine[Any]) -> object:
         case timedelta(), python if python is datetime:
             return (_EPOCH + value).replace(tzinfo=None)
         case datetime(), _:
-            has_zone = isinstance(kind, DateTime) and kind.timezone
+            has_zone = isinstance(kind, UTCDateTime) or (isinstance(kind, DateTime) and kind.timezone)
             return _utc(value) if has_zone else _utc(value).replace(tzinfo=None)
         case str(), python if python is UUID:
             return UUID(value)

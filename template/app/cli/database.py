@@ -58,7 +58,7 @@ def create_database(settings: "Settings") -> None:
     file = sqlite_file(settings)
     if file is not None and not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        # SQLite would make the file readable by everyone. Its journal files get the same mode.
+        # SQLite would make the file readable by everyone. SQLite's journal files get the mode of this file.
         file.touch(OWNER_ONLY)
 
 
@@ -104,9 +104,9 @@ def revision_files(settings: "Settings") -> "ScriptDirectory":
 async def what_is_missing(settings: "Settings", revisions: "ScriptDirectory") -> str:
     """Why the database cannot be used yet, and the command to run. Empty if the database is migrated.
 
-    A database is usable even if no file defines its revision. In that case, a newer version has migrated it.
-    Instances of this version may still be running, may restart, or may replace the newer version if that
-    fails.
+    A database is usable even if no file defines its revision. In that case, a newer version of the
+    application has migrated it. Instances of this version may still be running, may restart, or may replace
+    the newer version in a rollback.
     """
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError
@@ -118,7 +118,7 @@ async def what_is_missing(settings: "Settings", revisions: "ScriptDirectory") ->
     except (DBAPIError, OSError) as error:
         return sentence_about(error) or str(error)
     except CommandError:
-        logger.warning("the database has a migration that this version does not know: a newer one made it")
+        logger.warning("the database has a migration that this version does not know, from a newer version")
         return ""
     if pending:
         return f"The database lacks migrations ({', '.join(sorted(pending))}): run `uv run app db upgrade`."
@@ -194,7 +194,7 @@ def revision(
         bool, typer.Option("--empty", help="Create an empty migration to write by hand.")
     ] = False,
 ) -> None:
-    """Generate a migration in migrations/versions from the changes in your models."""
+    """Generate a migration in migrations/versions from the changes to your models."""
     from alembic import command
 
     if command.revision(_config(), message=message, autogenerate=not empty):
@@ -247,7 +247,7 @@ def tables(
 
 
 async def _count_rows(settings: "Settings") -> dict[str, int]:
-    """The number of rows in each table of the database. The database does not have to exist."""
+    """The number of rows in each of the database's tables. The database does not have to exist."""
     from sqlalchemy import func, inspect, make_url, select
     from sqlalchemy.ext.asyncio import create_async_engine
 

@@ -19,7 +19,7 @@ SO_ATTACH_FILTER = 26
 """From Linux's asm-generic/socket.h."""
 FILTER = (
     (0x30, 0, 0, 13),  # load byte 13 of the TCP header: the flags
-    (0x45, 0, 1, 0x02),  # if SYN is set, the client opens a connection:
+    (0x45, 0, 1, 0x02),  # if SYN is set, the client is opening a connection:
     (0x06, 0, 0, 0),  # drop the packet
     (0x06, 0, 0, 0xFFFFFFFF),  # otherwise accept it
 )
@@ -29,7 +29,7 @@ FILTER = (
 def ignore_new_connections() -> set[int]:
     """Make the kernel drop new connections to this process. Returns the ports that the process listens on.
 
-    A client that tries to connect retries after a second. If the socket is closed by then, its connection is
+    A client that tries to connect retries after a second. If the socket is closed by then, the connection is
     refused.
     """
     instructions = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in FILTER))

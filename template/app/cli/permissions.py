@@ -20,10 +20,10 @@ OWNER_AND_GROUP = 0o660
 
 
 def keep_private(settings: "Settings") -> None:
-    """Deny other users of this machine access to `.env` and the SQLite database, and print what changed.
+    """Deny other users of this machine access to `.env` and the SQLite database, and print what was changed.
 
-    If a file cannot be changed, because another user owns it or the disk is read-only, a warning is printed
-    and the application runs anyway. Windows has no file modes.
+    If a file's mode cannot be changed, because another user owns it or the disk is read-only, a warning is
+    printed and the application runs anyway. Windows has no file modes.
     """
     if os.name == "nt":
         return
@@ -45,7 +45,7 @@ def _files_with_secrets(settings: "Settings") -> list[Path]:
 
 
 def _tighten(path: Path) -> bool:
-    """Remove other users' access to *path*. Returns whether this took access away from them."""
+    """Remove other users' access to *path*. Returns whether anything was changed."""
     status = path.stat()
     is_ours = (status.st_uid, status.st_gid) == (os.geteuid(), os.getegid())
     # A file with another owner or group is shared on purpose, for example with a service that needs it to
@@ -68,7 +68,7 @@ def _tighten(path: Path) -> bool:
 def _warn(path: Path, reason: str) -> None:
     typer.secho(
         f"Other users of this machine can read {path}, which contains secrets, and its permissions cannot"
-        f" be changed ({reason}): let its owner run `chmod 600 {path}`.",
+        f" be changed ({reason}): have its owner run `chmod 600 {path}`.",
         fg=typer.colors.YELLOW,
         err=True,
     )

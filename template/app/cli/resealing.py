@@ -22,7 +22,7 @@ _BATCH = 500
 
 @friendly_errors
 def reseal(
-    check: Annotated[bool, typer.Option("--check", help="Only count, and change nothing.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only count values, and change nothing.")] = False,
 ) -> None:
     """Use SECRET_KEY to re-encrypt values encrypted with the secrets in SECRET_KEY_FALLBACKS.
 
@@ -32,8 +32,8 @@ def reseal(
     found = asyncio.run(_reseal_all(change=not check))
     if lost := found["unreadable"]:
         fail(
-            f"No secret decrypts {lost} of the values. If you still have the one that they were encrypted"
-            " with, add it to SECRET_KEY_FALLBACKS."
+            f"{lost} of the values cannot be decrypted with any known secret. If you still have the secret"
+            " that they were encrypted with, add it to SECRET_KEY_FALLBACKS."
         )
     if older := found["with an earlier secret"]:
         fail(f"{older} of the values still need SECRET_KEY_FALLBACKS: run `uv run app db reseal`.")
@@ -73,7 +73,7 @@ async def _reseal(app: "App", column: "Column[Any]", *, change: bool) -> Counter
 
 
 async def _rows_after(db: "AsyncSession", column: "Column[Any]", last: "Row[Any] | None") -> list["Row[Any]"]:
-    """The next rows that have a value. Each contains the value and the primary key."""
+    """The next rows after *last* that have a value. Each contains the value and the primary key."""
     from sqlalchemy import select, tuple_
 
     key = column.table.primary_key.columns
@@ -99,7 +99,7 @@ async def _reseal_row(
         return "unreadable"
     if not change:
         return "with an earlier secret"
-    # Someone may have written a new value in the meantime. Keep it.
+    # Someone may have written a new value in the meantime. If so, keep it.
     same = [each == value for each, value in zip(column.table.primary_key.columns, key, strict=True)]
     await db.execute(
         update(column.table).where(*same, column == sealed).values({column: keys.encrypt(plain)})

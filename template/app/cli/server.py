@@ -90,8 +90,8 @@ def serve(
         _say_that_each_counts_alone(workers, settings.environment)
     if settings.environment == "production" and not settings.trusted_proxies:
         typer.secho(
-            "TRUSTED_PROXIES is empty: behind a proxy, all clients have the same address and share its"
-            " limits.",
+            "TRUSTED_PROXIES is empty: behind a proxy, all clients appear to have the same IP address and"
+            " share its limits.",
             fg=typer.colors.YELLOW,
             err=True,
         )
@@ -138,7 +138,7 @@ async def _work() -> None:
 
 
 async def wait_for_database(settings: "Settings") -> None:
-    """Wait until the database is migrated. Log each reason for waiting once."""
+    """Wait until the database is migrated. Log each reason for waiting only once."""
     revisions = revision_files(settings)
     said: set[str] = set()
     while missing := await what_is_missing(settings, revisions):
@@ -172,7 +172,7 @@ def _refuse_a_taken_port(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        fail(f"Cannot listen on {host}, port {port} ({error.strerror}). Choose another with --port.")
+        fail(f"Cannot listen on {host}, port {port} ({error.strerror}). Choose another port with --port.")
 
 
 def _say_that_each_counts_alone(workers: int, environment: str) -> None:
@@ -188,7 +188,7 @@ def _with_links_to_this_server(settings: "Settings", host: str, port: int) -> "S
 
     if "base_url" in settings.model_fields_set:
         return settings
-    # Set it in the environment, because the worker processes load the settings again.
+    # Set BASE_URL in the environment, because the worker processes load the settings again.
     os.environ["BASE_URL"] = f"http://{_in_address(host)}:{port}"
     return load_settings()
 

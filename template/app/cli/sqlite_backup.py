@@ -1,4 +1,4 @@
-"""`app db backup` and `app db restore`: copies of a SQLite database. Template-owned.
+"""`app db backup` and `app db restore`: back up and restore a SQLite database. Template-owned.
 
 For PostgreSQL, both commands print how to run PostgreSQL's own tools instead.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 _PAGES = 1024
-"""The number of pages copied in one step: 4 MiB."""
+"""The number of pages copied in one step, which is 4 MiB."""
 _BESIDE = ("-wal", "-shm", "-journal")
 """The suffixes of the files where SQLite keeps changes that are not yet in the database file."""
 
@@ -32,7 +32,7 @@ def backup(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Where to write the copy.")],
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
 ) -> None:
-    """Copy the SQLite database to a file while the application is running.
+    """Copy the SQLite database to a file, even while the application is running.
 
     The copy is a verified snapshot. Only you can read it. It contains everything, so protect it like the
     database.
@@ -81,7 +81,9 @@ def restore(
         _copy(source, part)
         _take_over_permissions(database, part)
         kept = _set_aside(database)
-    typer.echo(f"Restored {database} from {source}." + (f" The old database is {kept}." if kept else ""))
+    typer.echo(
+        f"Restored {database} from {source}." + (f" The old database was kept as {kept}." if kept else "")
+    )
     if sentence := asyncio.run(what_is_missing(settings, revisions)):
         typer.echo(sentence)
 
@@ -124,7 +126,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _opened(file: Path) -> sqlite3.Connection:
-    """A connection to *file* that fails if the file does not exist."""
+    """Connect to *file*, without creating it if it does not exist."""
     return sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", uri=True, timeout=10, isolation_level=None)
 
 
@@ -161,7 +163,7 @@ def _require_stopped(database: Path) -> None:
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                fail(f"Another process uses {database}. Stop the application and its worker first.")
+                fail(f"Another process is using {database}. Stop the application and its worker first.")
             raise
     # Errors caused by a damaged file are ignored, because the backup will replace the file.
 

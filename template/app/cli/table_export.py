@@ -115,7 +115,7 @@ def _export_table(connection: "Connection", name: str, write: _Write) -> int:
             count += 1
     except (ValueError, OverflowError) as error:
         # SQLite can store any text in a column of any type.
-        fail(f"A row of {name} cannot be read: {error}. Correct it in the database.")
+        fail(f"A row in {name} cannot be read: {error}. Correct it in the database.")
     return count
 
 
@@ -136,7 +136,7 @@ def _finite(value: Any) -> Any:
 
 
 def _text(value: object) -> str:
-    """A string that represents a value that JSON has no type for."""
+    """*value*, which has no JSON type, as a string."""
     match value:
         case bytes():
             return base64.b64encode(value).decode("ascii")

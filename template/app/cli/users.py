@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 cli = typer.Typer(no_args_is_help=True, help="Create, list and change accounts.")
 
 Email = Annotated[str, typer.Argument(help="The account's e-mail address.")]
-_NO_SUCH_ADDRESS = "No account has the address {}. `uv run app users list` shows all."
-_NO_SUCH_ID = "No account has the ID {}. `uv run app users list` shows all."
+_NO_SUCH_ADDRESS = "No account has the address {}. `uv run app users list` lists all accounts."
+_NO_SUCH_ID = "No account has the ID {}. `uv run app users list` lists all accounts."
 
 
 @asynccontextmanager
@@ -240,7 +240,7 @@ def send_reset(email: Email) -> None:
 
     async def run(users: "UserManager", db: "AsyncSession", user: "User") -> None:
         if not user.is_active:
-            fail(f"{user.email} is disabled and cannot get e-mail: run `uv run app users enable` first.")
+            fail(f"{user.email} is disabled and cannot receive e-mail: run `uv run app users enable` first.")
         await users.send_password_reset(db, user)
 
     typer.echo(f"The e-mail to {_with_account(email, run)[0]} is in the outbox.")
@@ -263,7 +263,7 @@ def waive_reset(email: Email) -> None:
 @cli.command("reset-factors")
 @friendly_errors
 def reset_factors(email: Email) -> None:
-    """Remove all second factors from an account whose owner has lost them. Ends its sessions."""
+    """Remove all second factors from an account whose owner has lost them, and end its sessions."""
 
     async def run(users: "UserManager", db: "AsyncSession", user: "User") -> str:
         if users.second_factors is None:

@@ -103,7 +103,7 @@ class _Draining:
         os.kill(os.getpid(), signal.SIGINT)
 
     def _closing(self, send: Any, scope: Any) -> Any:
-        # HTTP/2 has no Connection header (RFC 9113, section 8.2.2), and Granian closes its connections
+        # HTTP/2 has no Connection header (RFC 9113, section 8.2.2), and Granian closes HTTP/2 connections
         # properly.
         if scope["http_version"].startswith("2"):
             return send

@@ -4,7 +4,8 @@ The rule: **commit before the response.** The transaction is committed after the
 the first byte of the response is sent. It is rolled back when the handler raises or returns a status of 400
 or higher. Call `await db.commit()` yourself only for changes that must persist despite an error response.
 
-GET and HEAD only read: they use no transaction, and their session rejects writes.
+GET and HEAD requests only read: they use no transaction, and their session rejects writes. It does not
+recognize a write in `text("...")` or in a CTE.
 
 Outside requests (CLI, worker, background tasks), use `async with app.state.db.session() as db:`, which
 commits at the end of the block.
@@ -58,8 +59,8 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SERVICES, _ACTOR = "services", "actor"
 """Keys in `AsyncSession.info`. Use this module's typed functions instead of the keys."""
 _SQLITE_POOL = 3
-"""The maximum number of connections for writing, and likewise for reading. Each connection has its own
-thread, and more threads would only compete for the GIL."""
+"""The maximum number of connections in each of the two pools, one for writing and one for reading. Each
+connection has its own thread, and more threads would only compete for the GIL."""
 
 
 def connect(app: App) -> None:
@@ -93,9 +94,10 @@ def connect(app: App) -> None:
     config.url = make_url(url).render_as_string(hide_password=True)
     # `services_of` reads the services from here. With autoflush, queries see objects that were added earlier.
     info = {_SERVICES: app.state, reading.FAST_PATHS: settings.database_fast_paths}
-    database.get().sessionmaker.configure(info=info, autoflush=True)
+    # Using a closed session is an error. By default, it would silently take another connection and keep it.
+    database.get().sessionmaker.configure(info=info, autoflush=True, close_resets_only=False)
     app.state.reading = reading.build_maker(reader, fast_paths=settings.database_fast_paths)
-    app.state.reading.configure(info=info)
+    app.state.reading.configure(info=info, close_resets_only=False)
     if is_sqlite:
         fast_paths = settings.database_fast_paths
         for each, other in {(engine, reader), (reader, engine)}:

@@ -19,7 +19,8 @@ BATCH = 1000
 async def delete_batch(
     db: AsyncSession, model: type[Base], where: ColumnElement[bool], order: InstrumentedAttribute[Any]
 ) -> int:
-    """Delete up to BATCH rows of *model*, in index order. Returns the number of rows deleted."""
+    """Delete up to BATCH rows of *model*, in the order of the indexed column *order*. Returns the number of
+    rows deleted."""
     (key,) = inspect(model).primary_key
     # Skip rows that another worker is deleting. SQLAlchemy omits the locks for SQLite, which allows only
     # one writer.

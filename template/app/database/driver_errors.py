@@ -1,8 +1,8 @@
 """Removes row and parameter values from database driver errors (ASVS 16.2.5).
 
-PostgreSQL adds a DETAIL: `Key (email)=(ada@example.com) already exists.` or `Failing row contains (…).`
-asyncpg quotes parameters that it cannot encode. Both would appear in every traceback, because tracebacks
-include the original exceptions. Template-owned.
+PostgreSQL adds a DETAIL, such as `Key (email)=(ada@example.com) already exists.` or
+`Failing row contains (…).` asyncpg quotes parameters that it cannot encode. Both would appear in every
+traceback, because tracebacks include the original exceptions. Template-owned.
 """
 
 from sqlalchemy import Engine, event

@@ -1,9 +1,9 @@
 # pyright: reportPrivateUsage=false
 """Optimizations that use private APIs of SQLAlchemy and aiosqlite. Template-owned.
 
-DATABASE_FAST_PATHS turns them on. The module is imported only then, so an update that breaks a private API
-cannot break an application that has turned them off. The results are the same either way, and the template's
-tests run both ways. SQLAlchemy is pinned below 2.2 because of this module.
+DATABASE_FAST_PATHS turns them on. This module is imported only if they are on, so an update that breaks a
+private API cannot break an application in which they are off. The results are the same either way, and the
+template's tests run both ways. SQLAlchemy is pinned below 2.2 because of this module.
 """
 
 from collections import deque
@@ -16,6 +16,7 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_connection,
     AsyncAdapt_aiosqlite_cursor,
 )
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.attributes import instance_state
 
@@ -69,6 +70,7 @@ class FastReadOnlySession(ReadOnlySession):
     """Uses a connection that does not start a transaction, either in SQLAlchemy or in the database."""
 
     _reading: Connection | None = None
+    _is_closed = False
 
     def _connection_for_bind(
         self,
@@ -80,6 +82,8 @@ class FastReadOnlySession(ReadOnlySession):
             # This connection is the caller's, for example a test's, and has its own transaction.
             return super()._connection_for_bind(engine, execution_options, **options)
         if self._reading is None:
+            if self._is_closed:
+                raise InvalidRequestError("This session has been permanently closed. Open another one.")
             self._reading = _connect(engine)
         if execution_options:
             self._reading.execution_options(**execution_options)
@@ -88,9 +92,10 @@ class FastReadOnlySession(ReadOnlySession):
     def close(self) -> None:
         super().close()
         self.release()
+        self._is_closed = True
 
     def release(self) -> None:
-        """Return the connection, but keep objects loaded. The next statement gets another from the pool."""
+        """Return the connection, but keep the loaded objects. The next statement gets another connection."""
         if self._reading is not None:
             self._reading.close()
             self._reading = None
@@ -110,7 +115,7 @@ def _connect(engine: Engine) -> Connection:
     # Looking for listeners takes measurable time, even on an engine that has none.
     connection = Connection(engine, _has_events=None if engine._has_events else False, _allow_autobegin=False)
     if engine.dialect.name == "postgresql":
-        # Otherwise SQLAlchemy's driver adapter begins a transaction before the first statement.
+        # Otherwise, SQLAlchemy's driver adapter begins a transaction before the first statement.
         connection.connection.dbapi_connection.autocommit = True  # type: ignore[union-attr]
     return connection
 

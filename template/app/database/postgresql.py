@@ -59,7 +59,7 @@ def _name_timeouts(engine: Engine) -> None:
 
 
 def _close_in_background(engine: Engine) -> None:
-    """Free the slot in the pool and fail the request, without waiting for a server that may hang."""
+    """Free the slot in the pool and fail the request, without waiting for a server that may be hanging."""
 
     def close(dbapi_connection: Any) -> None:
         connection = dbapi_connection.driver_connection

@@ -1,4 +1,4 @@
-"""Reads for GET and HEAD: a session that rejects writes, and the query that every request runs.
+"""For GET and HEAD: a session that rejects writes, and a loader for the query that every request runs.
 
 The session does not start a database transaction: BEGIN and COMMIT around a single SELECT cost more than the
 SELECT itself, and on SQLite, a transaction takes the write lock.
@@ -22,7 +22,11 @@ READS = "only_reads"
 
 
 class ReadOnlySession(Session):
-    """Rejects writes: safe methods change nothing (RFC 9110, section 9.2.1)."""
+    """Rejects writes: safe methods change nothing (RFC 9110, section 9.2.1).
+
+    It recognizes changed objects, `insert()`, `update()` and `delete()`, but not a write in `text("...")` or
+    in a CTE.
+    """
 
     def flush(self, objects: Sequence[Any] | None = None) -> None:
         if self.new or self.dirty or self.deleted:
@@ -30,7 +34,7 @@ class ReadOnlySession(Session):
         super().flush(objects)
 
     def release(self) -> None:
-        """Return the connection, but keep objects loaded. The next statement gets another from the pool."""
+        """Return the connection, but keep the loaded objects. The next statement gets another connection."""
         # A rollback would expire the loaded objects. There is nothing to commit.
         self.commit()
 
@@ -59,6 +63,18 @@ def _refuse_statements_that_write(state: ORMExecuteState) -> None:
         _refuse_to_write()
 
 
+@event.listens_for(ReadOnlySession, "do_orm_execute")
+def _stream_in_transaction(state: ORMExecuteState) -> None:
+    """PostgreSQL streams rows only within a transaction. It ends when the session returns its connection."""
+    if not state.execution_options.get("stream_results"):
+        return
+    connection = state.session.connection()
+    driver: Any = connection.connection.dbapi_connection
+    if connection.dialect.name == "postgresql" and driver.autocommit:
+        level = connection.default_isolation_level or "READ COMMITTED"
+        connection.dialect.set_isolation_level(driver, level)
+
+
 def _refuse_to_write() -> Never:
     raise RuntimeError(
         "A GET or HEAD handler tried to write. Make it POST, PUT, PATCH or DELETE. For bookkeeping that is"
@@ -69,8 +85,8 @@ def _refuse_to_write() -> Never:
 class Joined:
     """Loads joined rows from several tables, one object per table.
 
-    The result is the same as with `db.execute(select(User, UserSession)...)`: one object per row and session,
-    refreshed from the row.
+    The result is the same as with `db.execute(select(User, UserSession)...)`: each row maps to one object in
+    the session, refreshed from the row.
     """
 
     def __init__(self, *models: type[Any], on: ColumnElement[bool], where: ColumnElement[bool]) -> None:

@@ -1,4 +1,4 @@
-"""Checks whether the database has every migration in the project's files. Template-owned."""
+"""Checks whether every migration in the project's files has been applied to the database. Template-owned."""
 
 import asyncio
 from collections.abc import Collection
@@ -33,7 +33,7 @@ def check_readiness(app: App) -> None:
 
 
 def pending(revisions: ScriptDirectory, applied: Collection[str]) -> set[str]:
-    """The heads in the migration files that the database lacks. *applied*: the database's heads.
+    """The heads in the migration files that are not yet applied. *applied*: the database's heads.
 
     Raises:
         CommandError: the database has a revision that no file defines.

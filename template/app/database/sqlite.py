@@ -28,7 +28,7 @@ def never_created(url: str) -> str:
 
 def configure(engine: Engine, *, timeout: float, fast_paths: bool, beside: Engine) -> None:
     """Prepare every connection that *engine* opens from now on. *timeout*: seconds to wait for a lock.
-    *beside*: the other engine for the file, or the same one."""
+    *beside*: the other engine for the file, or *engine* itself."""
     # At DEBUG, aiosqlite logs statements with their values, such as hashes and e-mailed links.
     logging.getLogger("aiosqlite").setLevel(logging.INFO)
 

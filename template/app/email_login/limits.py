@@ -5,7 +5,7 @@ from app.users.rate_limits import LIMITS, Limit
 
 LIMITS.update(
     {
-        "request_login_code": Limit(ip="20/h", mailbox="5/h"),
+        "request_login_code": Limit(ip="20/h", account="5/h", mailbox="5/h"),
         "login_code": Limit(ip="300/10m"),
         # Wrong codes per address, across all requests, whether or not the address has an account. Correct
         # codes are not counted.

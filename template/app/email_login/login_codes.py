@@ -11,8 +11,8 @@ the oldest, because people look at the newest e-mail. An invalidated request sti
 addresses without an account could be recognized, because their requests are never invalidated early.
 
 You may change the limits below, within ASVS 6.5.5 (ten minutes). Keep these rules: do the same work with and
-without an account, count an attempt before checking the code, lock the account before its request, and let
-one conditional statement decide each race.
+without an account, count an attempt before checking the code, lock the account before its request, and let a
+single conditional statement resolve each race.
 """
 
 import hashlib
@@ -41,8 +41,8 @@ MAX_OPEN = 3
 `request_login_code` limits them.
 """
 LENGTH = 8
-"""Letters in a code: 34 bits. Within the `wrong_login_code` limit, a year of guessing has a one-in-a-million
-chance of success per account."""
+"""The number of letters in a code, which give it 34 bits. Within the `wrong_login_code` limit, a year of
+guessing has a one-in-a-million chance of success per account."""
 METHOD = "email"
 """The name of this login method in the audit log."""
 
@@ -157,8 +157,8 @@ class LoginCodes:
         )
 
     async def _count_try(self, db: AsyncSession, answer: Answer) -> LoginCode:
-        """The open request that *answer* is for. The attempt is committed no matter what happens next. Raises
-        `LoginCodeRefused` if there is no such request."""
+        """Count an attempt, and return the open request that *answer* is for. The count is committed no
+        matter what happens next. Raises `LoginCodeRefused` if there is no such request."""
         waiting = await db.scalar(
             update(LoginCode)
             .where(

@@ -37,7 +37,7 @@ __all__ = [
 
 
 def install(app: App) -> None:
-    """Set `app.state.limiter`. It is closed on shutdown."""
+    """Set `app.state.limiter`, and close it on shutdown."""
     settings = app.state.settings
     limiter = app.state.limiter = build_limiter(settings)
     app.on_shutdown(limiter.close)
@@ -62,7 +62,8 @@ def build_limiter(settings: Settings) -> Limiter:
 
 
 def _check_readiness(app: App, limiter: "CircuitBreaker") -> None:
-    """While Redis is down, REDIS_OUTAGE decides whether limited requests can be served."""
+    """Add the readiness check. While Redis is down, REDIS_OUTAGE decides whether limited requests can be
+    served."""
 
     @app.readiness_check("redis")
     async def redis_responds() -> tuple[bool, str]:

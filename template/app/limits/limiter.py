@@ -69,7 +69,8 @@ class Rate:
 
     @property
     def interval(self) -> int:
-        """Microseconds after which one more request is allowed. Rounded up, because sums of floats drift."""
+        """Microseconds after which one more request is allowed, rounded up to an integer because sums of
+        floats drift."""
         return math.ceil(self.seconds * 1_000_000 / self.count)
 
 
@@ -80,7 +81,7 @@ class LimiterUnavailable(Exception):
 class Limiter(Protocol):
     """Counts requests by key. Each (key, rate) pair has its own token bucket.
 
-    A bucket holds at most `rate.count` tokens. `acquire` takes one, and the bucket refills evenly.
+    A bucket holds at most `rate.count` tokens. `acquire` takes one, and the bucket refills at a steady rate.
 
     Raises, in every method except `close`:
         LimiterUnavailable: the limiter cannot be reached, and nothing was counted.
@@ -100,7 +101,7 @@ class Limiter(Protocol):
         ...
 
     async def clear(self) -> None:
-        """Forget all counts. For tests."""
+        """Forget all counts. Used in tests."""
         ...
 
     async def close(self) -> None:
@@ -134,10 +135,10 @@ def bucket_name(key: str, rate: Rate, secret: bytes = b"") -> str:
 
 
 def limited(text: str) -> Callable[[Request], Awaitable[None]]:
-    """A guard that applies the rate *text* (10/15m, 5/h) per route and client network.
+    """A guard that applies the rate *text* (such as 10/15m or 5/h) per route and client network.
 
-    A network is an IPv4 address or the /64 of an IPv6 address. Clients without a known address share one
-    count.
+    A network is an IPv4 address, or the /64 that contains an IPv6 address. Clients whose address is unknown
+    share one count.
 
     Raises:
         ValueError: *text* is not a rate.
@@ -178,7 +179,7 @@ def _in_words(seconds: int) -> str:
 
 
 def cannot_be_checked(request: Request, error: LimiterUnavailable) -> Response:
-    """The response when Redis is down and REDIS_OUTAGE is `refuse`."""
+    """The response sent when Redis is down and REDIS_OUTAGE is `refuse`."""
     return problem_response(
         503,
         "Rate limits cannot be checked at the moment. Try again soon.",

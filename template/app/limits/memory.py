@@ -1,4 +1,4 @@
-"""Limits in this process's memory. With N processes, clients can send N times as many requests.
+"""Limits counted in this process's memory. With N processes, clients can send N times as many requests.
 
 The algorithm is hawkapi-ratelimit 0.1's token bucket, rewritten because the library cannot peek or refund, it
 forgets buckets when a client fills its table, and its Redis limiter never reloads its script. A bucket is
@@ -23,8 +23,8 @@ class MemoryLimiter:
 
     A bucket is removed only when it is full again, so nothing is lost: filling the table does not reset any
     count. While the table is full, new keys share `OVERFLOW` buckets per rate. *secret*, by default a new one
-    for each limiter, decides which bucket a key shares. A client that empties a shared bucket affects few
-    others, and cannot choose which (CWE-400).
+    for each limiter, determines which bucket a key shares. A client that empties a shared bucket affects few
+    others, and it cannot choose which ones (CWE-400).
     """
 
     def __init__(self, max_keys: int = 100_000, *, secret: bytes | None = None) -> None:
@@ -59,7 +59,7 @@ class MemoryLimiter:
         now = round(clock.now().timestamp() * 1_000_000)
         self._forget_full_ones(now)
         name = self._bucket_of(key, rate)
-        # Even if the clock is set back, no wait exceeds that of an empty bucket.
+        # Even if the clock is set back, no wait is longer than it would be for an empty bucket.
         full_at = min(self._full_at.get(name, now), now + rate.count * rate.interval)
         full_at = max(full_at, now)
         wait = full_at - now - (rate.count - 1) * rate.interval

@@ -1,4 +1,4 @@
-"""Limits in Redis (or Valkey), shared by all processes that use it. Restarting Redis resets all counts.
+"""Limits counted in Redis (or Valkey), shared by all processes that use it. A restart resets all counts.
 
 The algorithm is the same as in `memory.py`. It runs inside Redis, so two processes never count at the same
 time, and uses Redis's clock, so all processes agree on the time. A circuit breaker handles Redis outages.
@@ -106,15 +106,15 @@ class RedisLimiter:
 _PAUSE = 0.5
 """Seconds before a failed limiter is tried again. This is longer than any call can take."""
 _AT_ONCE = 16
-"""Maximum concurrent calls. Further calls queue, so when Redis goes down, they find the breaker open instead
-of each waiting for its own timeout."""
+"""The maximum number of concurrent calls. Further calls queue, so when Redis goes down, they find the breaker
+open instead of each waiting for its own timeout."""
 
 
 class CircuitBreaker:
     """A `Limiter` that uses *limiter*, and *fallback* while *limiter* is unavailable.
 
     Without a fallback, nothing is allowed during an outage: `acquire` and `peek` raise LimiterUnavailable,
-    and `refund` does nothing. After each pause, one call tries the limiter and may have to wait for its
+    and `refund` does nothing. After each pause, one call tries *limiter* again and may have to wait for a
     timeout. The start and the end of an outage are each logged once.
     """
 

@@ -2,7 +2,7 @@
 them after the commit.
 
 To send one from a request handler: `await app.state.mail.for_session(db).send(EmailMessage.build(...))`.
-Template-owned. Start reading at `outbox.py`.
+Template-owned. Start reading in `outbox.py`.
 """
 
 import asyncio

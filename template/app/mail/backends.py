@@ -83,7 +83,8 @@ class ConsoleBackend:
     stream: TextIO | None = None
     """Where to print. None means standard output."""
     mailbox_url: str = ""
-    """The page that shows whole e-mails. If set, the body is replaced by its first link, or by this URL."""
+    """The URL of the page that shows whole e-mails. If set, the body is replaced by its first link, or by
+    this URL if it has none."""
     name: str = field(default="console", init=False)
 
     async def send(self, message: EmailMessage) -> SendResult:

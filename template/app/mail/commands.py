@@ -86,7 +86,7 @@ async def _session() -> AsyncGenerator["AsyncSession"]:
 
 
 async def _dead(limit: int) -> "list[tuple[DeadMail, str | None]]":
-    """The e-mails and the addresses of their accounts."""
+    """The e-mails, each with the e-mail address of its account."""
     from app.database import services_of_session
     from app.mail import outbox
     from app.users.schemas import dead_mail
@@ -108,7 +108,7 @@ def _chosen(numbers: list[int] | None, every: bool) -> list[int] | None:
 
 
 async def _for_each(numbers: list[int] | None, do: "Callable[[AsyncSession, int], Awaitable[None]]") -> int:
-    """Returns the number of e-mails for which *do* succeeded, and prints why it failed for the others."""
+    """Call *do* for each e-mail. Returns how many calls succeeded, and prints why the others failed."""
     from app.mail import outbox
     from app.users.exceptions import MailExpired, NoSuchMail
 
@@ -121,7 +121,7 @@ async def _for_each(numbers: list[int] | None, do: "Callable[[AsyncSession, int]
             except (MailExpired, NoSuchMail) as error:
                 typer.echo(f"Mail {number}: {error}", err=True)
                 continue
-            # Commit after each one, so that others can write in between.
+            # Commit after each one, so that other processes can write in between.
             await db.commit()
             done += 1
     if numbers is not None and done < len(numbers):

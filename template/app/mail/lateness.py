@@ -1,5 +1,5 @@
-"""A /readyz check that e-mail is being sent. An overdue e-mail means that no worker is running or that the
-workers cannot keep up.
+"""A /readyz check for overdue e-mail, which means that no worker is running or that the workers cannot keep
+up.
 
 Template-owned; change the limit as you like.
 """

@@ -40,7 +40,7 @@ def mailbox_url(settings: Settings) -> str:
 
 async def keep(db: AsyncSession, ids: Iterable[int]) -> None:
     """Keep the rows with these ids, whose e-mails have been sent."""
-    # Clear the account and the expiry, so that neither a deleted account nor an expired link removes the row.
+    # Clear the account and the expiry: the row must stay when the account is deleted or the link expires.
     values = {"status": SENT, "next_attempt_at": clock.now(), "user_id": None, "expires_at": None}
     statement = update(OutboxMessage).where(OutboxMessage.id.in_(list(ids))).values(**values)
     await db.execute(statement.execution_options(synchronize_session=False))

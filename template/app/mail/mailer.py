@@ -17,7 +17,7 @@ _WITHHELD = "app.mail.withheld"
 
 
 def withhold(db: AsyncSession, email: str) -> None:
-    """Discard every e-mail to *email* that *db* sends from now on.
+    """Discard every e-mail to *email* that is sent through *db* from now on.
 
     This is for a mailbox that has received too many e-mails. The amount of work does not change; `enqueue`
     explains why.

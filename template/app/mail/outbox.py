@@ -5,9 +5,9 @@ which never gives the same row to two workers, and sends them; `wakeup.py` wakes
 Delivery is at least once: if a worker is killed after the server accepts the e-mail but before the row is
 deleted, another worker sends the e-mail again with the same Message-ID.
 
-An e-mail's content is encrypted (`stored.py`). A row is deleted once the e-mail is sent, when its account is
-deleted, or some time after it was set aside. Its content is deleted when the link in the e-mail expires. In
-development, `mailbox.py` keeps sent e-mails.
+An e-mail's content is encrypted (`stored.py`). A row is deleted once its e-mail has been sent, when its
+account is deleted, or some time after it was set aside. The content is deleted when the link in the e-mail
+expires. In development, `mailbox.py` keeps sent e-mails.
 """
 
 from collections.abc import Iterable
@@ -71,9 +71,9 @@ class OutboxMessage(Base):
     """When the link in the e-mail expires. The e-mail is not sent after that."""
     status: Mapped[str] = mapped_column(String(8), default=PENDING)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
-    """Attempts started. The number is incremented when a worker takes the row, and identifies the lease."""
+    """How many attempts were started. It increases when a worker takes the row, and identifies the lease."""
     unfinished: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-    """How many attempts have no result, because the worker died or is still sending."""
+    """How many attempts have no result because the worker died or is still sending."""
     next_attempt_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
     """When the next attempt is due. For an e-mail that was set aside or sent, when that happened."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
@@ -272,13 +272,13 @@ async def drop(db: AsyncSession, message_id: int) -> bool:
 
 
 async def remove_dead(db: AsyncSession, before: datetime) -> None:
-    """Delete e-mails that were set aside, or kept in development, earlier than *before*."""
+    """Delete e-mails that were set aside, or kept in development, before the time *before*."""
     old = (OutboxMessage.status.in_((DEAD, SENT)), OutboxMessage.next_attempt_at < before)
     await db.execute(delete(OutboxMessage).where(*old))
 
 
 async def _change(db: AsyncSession, row: OutboxMessage, **values: object) -> bool:
-    # If the lease has expired and another worker has the row, `attempts` differs: leave it to that worker.
+    # If the lease has expired and another worker has the row, `attempts` differs. That worker keeps the row.
     still_ours = (
         OutboxMessage.id == row.id,
         OutboxMessage.attempts == row.attempts,

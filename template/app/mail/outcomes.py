@@ -13,7 +13,7 @@ from app.services import Services
 
 type Outcome = Literal["sent", "retried", "dead", "suppressed", "discarded"]
 """`retried`: an attempt failed, and another will follow. `dead`: set aside. `suppressed`: the recipient gets
-no e-mail (`suppression.py`). `discarded`: not meant to be sent (see `enqueue`)."""
+no e-mail (see `suppression.py`). `discarded`: not meant to be sent (see `enqueue`)."""
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome.__value__)
 

@@ -4,8 +4,8 @@ Template-owned; change the timeout at the top as you like. hawkapi-mail's backen
 do not indicate which rejections are final, the SES backend blocks the event loop and resends an e-mail on its
 own after a timeout, and the SendGrid backend rejects a sender with a name.
 
-SES, SendGrid and Mailgun can send an e-mail twice if the connection breaks after they accept it. Resend
-recognizes duplicates by their idempotency key for a day.
+SES, SendGrid and Mailgun can send an e-mail twice if the connection breaks after they accept it. For a day,
+Resend recognizes duplicates by their idempotency key.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from app.mail.send_errors import Misconfigured, Undeliverable
 from app.settings import Settings
 
 TIMEOUT = 10.0
-"""Seconds to connect to a provider, and to wait for each part of its response."""
+"""Time limit for connecting to a provider and for each part of its response, in seconds."""
 
 _OUR_ACCOUNT = frozenset({401, 402, 403, 404})
 """Statuses that concern our key, bill, sender address or domain, not the e-mail itself."""
@@ -71,7 +71,7 @@ class HTTPBackend:
         said = f"{self.name}: {status} {reason}".rstrip()
         if status in _OUR_ACCOUNT:
             return Misconfigured(f"{said}; check {self.remedy}")
-        # Resend is still handling an earlier attempt whose connection was lost.
+        # This reason means that Resend is still handling an earlier attempt whose connection was lost.
         is_passing = status in _PASSING or reason == "concurrent_idempotent_requests"
         return Undeliverable(said) if 400 <= status < 500 and not is_passing else SendError(said)
 

@@ -2,7 +2,7 @@
 
 An e-mail can contain a link that gives access to an account, so a copy of the table must not be readable. The
 recipient is encrypted, too, so that someone who can write to the table cannot send a link elsewhere. Rows
-outlive releases: add fields only with a default, and never rename one.
+outlive releases, so add fields only with defaults, and never rename a field.
 """
 
 from dataclasses import replace
@@ -21,7 +21,7 @@ PURPOSE = "outbox"
 
 
 class StoredMail(msgspec.Struct):
-    """An e-mail, and whether it is discarded instead of sent."""
+    """An e-mail, and whether to discard it instead of sending it."""
 
     message: EmailMessage
     discard: bool = False

@@ -1,7 +1,7 @@
 """Wakes the workers when an e-mail is committed, using PostgreSQL's LISTEN and NOTIFY. Template-owned.
 
-On SQLite, and behind a pooler that does not forward notifications, a worker polls the outbox instead (`IDLE`
-in `worker.py`). A lost notification delays an e-mail by at most `IDLE_LISTENING`.
+On SQLite, and behind a pooler that does not forward notifications, a worker polls the outbox instead (see
+`IDLE` in `worker.py`). A lost notification delays an e-mail by at most `IDLE_LISTENING`.
 """
 
 import asyncio

@@ -90,12 +90,12 @@ class Worker:
         self.send_timeout = send_timeout
         self._keep_sent = keep_sent
         self._finished: set[int] = set()
-        """Ids of rows whose e-mails have been sent, but which have not been deleted yet."""
+        """Ids of rows that have not been deleted yet even though their e-mails have been sent."""
         self._to_keep: set[int] = set()
         """Like `_finished`, but for rows that are kept."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send until *stop* is set. A send in progress is finished first."""
+        """Send e-mails until *stop* is set. A send in progress is completed first."""
         pause, fault, is_busy = 0.0, Fault(logger, "the mail worker"), True
         async with listening(self._database) as bell:
             while not stop.is_set():

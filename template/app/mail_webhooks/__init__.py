@@ -2,7 +2,7 @@
 
 Mail providers' webhooks report such mailboxes, and an SMTP server reports mailboxes that do not exist.
 
-Start reading at `bounces.py`.
+Start reading in `bounces.py`.
 """
 
 from collections.abc import Awaitable, Callable

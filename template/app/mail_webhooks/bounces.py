@@ -1,9 +1,9 @@
 """Mailboxes that get no e-mail, because an e-mail bounced or the owner complained about one.
 
-A provider reports them, or an SMTP server rejects them as unknown. The worker discards their e-mails just
-before it would send them, so no request reveals which addresses are marked. A mark is cleared when an
-e-mailed link is used, when a superuser clears it, and with `app mail-webhooks clear`. The row is kept so that
-an older event that arrives late or twice does not mark the mailbox again.
+A provider reports them, or an SMTP server rejects them as unknown. The worker discards e-mails to them just
+before it would send them, so no request reveals which addresses are marked. A mark is cleared when a link
+that was e-mailed to the mailbox is used, by a superuser, or with `app mail-webhooks clear`. The row is kept
+so that an older event that arrives late or twice does not mark the mailbox again.
 """
 
 import logging
@@ -61,7 +61,7 @@ class BouncedMailbox(Base):
     reason: Mapped[str] = mapped_column(String(16))
     bounced_at: Mapped[datetime] = mapped_column(UTCDateTime)
     cleared_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    """When the mark was cleared, which lets the mailbox get e-mail again. Older events are ignored."""
+    """When the mark was cleared. The mailbox then gets e-mail again, and older events are ignored."""
 
 
 async def mark(db: AsyncSession, events: Iterable[Event]) -> None:

@@ -22,7 +22,7 @@ from app.mail_webhooks.webhooks import (
 )
 
 _ONCE = Rate(1, 2 * WINDOW)
-"""Longer than a token can be valid, because its time may be up to WINDOW in the future."""
+"""The period is longer than a token can be valid: the token's time may be up to WINDOW in the future."""
 
 
 class _MailgunSignature(msgspec.Struct):
@@ -46,7 +46,7 @@ class _Mailgun(msgspec.Struct, rename="kebab"):
 
 @dataclass(frozen=True)
 class MailgunWebhook(Webhook):
-    """The event itself is not signed, so each token is accepted once."""
+    """The event itself is not signed, so each token is accepted only once."""
 
     key: str = field(repr=False)
     limiter: Limiter = field(repr=False)

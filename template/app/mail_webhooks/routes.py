@@ -27,7 +27,7 @@ def router_for(webhooks: Mapping[str, Webhook]) -> Router:
     router = Router(prefix="/mail/webhooks", tags=["mail"])
 
     # 200, not 204: Mailgun sends an event again after every status except 200 and 406.
-    @router.post("/{provider}", dependencies=[Depends(limited(RATE))])
+    @router.post("/{provider}", status_code=200, dependencies=[Depends(limited(RATE))])
     @responds(
         {403: {WebhookRefused.code: "The provider did not sign the request, or signed it too long ago."}},
         {404: "No key is set for this provider."},

@@ -31,7 +31,7 @@ from app.mail_webhooks.webhooks import (
 logger = logging.getLogger("app.mail")
 
 TIMEOUT = 5.0
-"""Seconds for each step of a request to SNS."""
+"""Time limit for each step of a request to SNS, in seconds."""
 
 
 class _Message(msgspec.Struct, rename="pascal"):

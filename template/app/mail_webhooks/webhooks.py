@@ -18,7 +18,7 @@ type Timestamp = Annotated[float, msgspec.Meta(ge=0, lt=2**32)]
 WINDOW = 3600
 """Seconds for which a signature is accepted. A provider may retry a request with the same signature."""
 MIN_KEY = 16
-"""The minimum length of an HMAC key. A shorter one is a mistake, and it could be guessed."""
+"""The minimum length of an HMAC key. A shorter key is probably a mistake, and it could be guessed."""
 
 
 class WebhookRefused(ValueError):
@@ -53,7 +53,7 @@ class Webhook(Protocol):
         ...
 
     async def accept_again(self, body: bytes) -> None:
-        """Let a request be accepted a second time, because its events could not be stored."""
+        """Allow a request to be accepted again, because its events could not be stored."""
 
 
 def read[T](body: bytes | str, kind: type[T]) -> T:

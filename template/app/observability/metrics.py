@@ -2,7 +2,8 @@
 
 Register your own metrics in `registry`, from one of your features:
 
-    orders = Counter("orders", "Orders by outcome.", ["outcome"], registry=metrics_of(app.state).registry)
+    if (metrics := metrics_of(app.state)) is not None:  # None without METRICS_PORT
+        orders = Counter("orders", "Orders by outcome.", ["outcome"], registry=metrics.registry)
 
 A label must have few values, because each combination of values is a separate time series.
 """
@@ -103,7 +104,7 @@ class Metrics:
 
     @contextmanager
     def measure(self, request: Observed) -> Generator[None]:
-        """Measure a request."""
+        """Measure how long a request takes."""
         began = time.perf_counter()
         try:
             yield

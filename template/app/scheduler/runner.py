@@ -34,8 +34,8 @@ LEASE = timedelta(seconds=60)
 by more than this."""
 
 WRONG_CLOCK = timedelta(days=1)
-"""A time this far ahead was written while a clock was wrong. This must be much longer than `LEASE`, so that a
-process with a slow clock does not mistake other processes' times for wrong ones."""
+"""A time this far in the future was written while a clock was wrong. This must be much longer than `LEASE`,
+so that a process with a slow clock does not mistake other processes' times for wrong ones."""
 
 
 class TaskIsRunning(Exception):
@@ -43,7 +43,7 @@ class TaskIsRunning(Exception):
 
 
 class Scheduler:
-    """The scheduled tasks of an application: `app.state.scheduler`."""
+    """An application's scheduled tasks (`app.state.scheduler`)."""
 
     def __init__(self, app: "App") -> None:
         self._app = app
@@ -57,7 +57,7 @@ class Scheduler:
             self._app.state.tasks.append(PeriodicTask(task.name, LOOK_AGAIN, runner.run_if_due))
 
     async def run_now(self, task: ScheduledTask) -> None:
-        """Run *task* now, due or not. Its schedule does not change. Exceptions from the task propagate.
+        """Run *task* now, even if not due. Its schedule does not change. Exceptions from the task propagate.
 
         Raises:
             TaskIsRunning: another process is running the task.
@@ -143,7 +143,8 @@ class _Runner:
         renewing = asyncio.create_task(self._renew(ours, ended), name=f"lease of {self._task.name}")
         try:
             await self._task(self._app)
-        except Exception as failure:
+        except BaseException as failure:
+            # Also Ctrl+C: an interrupted run must not be listed as successful.
             error = names_of(failure)
             raise
         finally:

@@ -47,7 +47,7 @@ class ScheduledTask:
 
 
 def scheduled(expression: str, *, zone: str = "UTC") -> Callable[[Work], ScheduledTask]:
-    """Run a function at the times in *expression*, interpreted in the time zone *zone*.
+    """Run a function at the times that *expression* specifies, in the time zone *zone*.
 
     The function must be `async` and accept the App.
 

@@ -75,7 +75,7 @@ def for_asyncpg(url: URL) -> URL:
     """Rename libpq's sslmode to ssl, translate pgbouncer, and drop parameters that have no effect.
 
     Raises:
-        ValueError: a parameter would make the first connection fail. The message contains no values.
+        ValueError: a parameter would make the first connection fail. The message does not reveal any value.
     """
     query = {name: value for name, value in url.query.items() if name not in _WITHOUT_EFFECT}
     for name, variable in _IN_THE_ENVIRONMENT.items():
@@ -99,8 +99,8 @@ def for_asyncpg(url: URL) -> URL:
 
 
 def _translate_pooler(query: dict[str, str | tuple[str, ...]]) -> None:
-    """`pgbouncer=true` means that a pooler gives each transaction a different connection (Supabase,
-    Prisma)."""
+    """Translate `pgbouncer=true` (Supabase, Prisma): a pooler gives each transaction a different
+    connection."""
     match query.pop("pgbouncer", None):
         case None | "false":
             return
@@ -112,8 +112,8 @@ def _translate_pooler(query: dict[str, str | tuple[str, ...]]) -> None:
 
 
 def _drop_endpoint(query: dict[str, str | tuple[str, ...]], host: str) -> None:
-    """`options=endpoint=ep-…` tells Neon which database to use, for clients that do not send the host name in
-    the TLS handshake. asyncpg sends the host name, so the option is dropped if it matches."""
+    """Drop `options=endpoint=ep-…` if it matches the host name. The option tells Neon which database to use,
+    for clients that do not send the host name in the TLS handshake. asyncpg sends it."""
     options = query.get("options")
     if options is None:
         return
@@ -159,8 +159,8 @@ def hosts_of(url: URL) -> list[str]:
 
 
 def _without_port(host: str) -> str:
-    """*host* without its port. SQLAlchemy writes multiple hosts as `[::1]:5432`, `db.example.org:5432` or a
-    socket directory."""
+    """*host* without its port. If there are several hosts, SQLAlchemy writes each as `[::1]:5432`,
+    `db.example.org:5432` or a socket directory."""
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host if host.startswith("/") or host.count(":") > 1 else host.partition(":")[0]

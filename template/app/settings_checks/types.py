@@ -1,6 +1,6 @@
 """Types for settings, each with its validator. Template-owned; `app/settings.py` uses them.
 
-A validator's message starts with "must", because the setting's name is prepended to it.
+A validator's message starts with a verb, usually "must", because the setting's name is prepended to it.
 """
 
 import re
@@ -210,7 +210,7 @@ def _sender(value: str) -> str:
         raise ValueError("must be one line")
     addresses = getaddresses([value])
     if len(addresses) != 1:
-        raise ValueError("must be a single address")
+        raise ValueError("must be a single e-mail address")
     try:
         validate_email(addresses[0][1], check_deliverability=False, test_environment=True)
     except EmailNotValidError as error:
@@ -308,7 +308,7 @@ SentryDsn = Annotated[SecretStr | None, AfterValidator(_sentry_dsn)]
 LogoUrl = Annotated[str, AfterValidator(_logo_url)]
 BrandColor = Annotated[str, AfterValidator(_brand_color)]
 Link = Annotated[str, AfterValidator(_link)]
-"""The URL of an e-mailed link. {token} is replaced by the token."""
+"""The URL of an e-mailed link. {token} is replaced with the token."""
 PathPrefix = Annotated[str, AfterValidator(_path_prefix)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr | None, AfterValidator(_redis_url)]

@@ -125,11 +125,10 @@ async def update(
 async def _apply(self: "UserManager", db: AsyncSession, user: User, changes: dict[str, Any]) -> None:
     if "email" in changes and await self.get_by_email(db, changes["email"]) is not None:
         raise UserAlreadyExists(f"{changes['email']} already has an account.")
-    for name, value in changes.items():
-        setattr(user, name, value)
+    values = dict(changes)
     if "hashed_password" in changes:
         # The wrong passwords that locked the account were guesses at the old password, so forget them.
-        user.failed_logins = 0
+        values["failed_logins"] = 0
     # A used link must not verify the address again, and no session may survive when its account is disabled.
     taken_away = changes.get("is_verified") is False or changes.get("is_active") is False
     taken_away = taken_away or changes.get("must_reset_password") is True
@@ -138,10 +137,17 @@ async def _apply(self: "UserManager", db: AsyncSession, user: User, changes: dic
         changes.get("is_superuser") is True and self.require_second_factor == "admins"
     )
     if "email" in changes or "hashed_password" in changes or taken_away:
-        # Incremented by the database, so that each of two simultaneous changes invalidates the tokens issued
-        # in between.
-        user.password_version = self.model.password_version + 1
-    await self._flush_unique(db, user.email)
+        # Let the database increment it, so that the second of two simultaneous changes also invalidates the
+        # tokens issued since the first.
+        values["password_version"] = self.model.password_version + 1
+    try:
+        async with self._unique_email(db, changes.get("email", user.email)):
+            for name, value in values.items():
+                setattr(user, name, value)
+    except UserAlreadyExists:
+        # A page shows the account again, but the rollback has expired these attributes.
+        await db.refresh(user)
+        raise
     await db.refresh(user)
 
 

@@ -51,7 +51,7 @@ class AuditEvent(Base):
     user_id: Mapped[str | None] = mapped_column(String(36))
     """The account's id, or None if no account is involved."""
     actor: Mapped[str] = mapped_column(String(36))
-    """The actor: a user id, `cli` or `worker`. Empty if not authenticated."""
+    """The actor: a user id, `cli` or `worker`. Empty if the actor was not authenticated."""
     method: Mapped[str] = mapped_column(String(16))
     """How the actor authenticated, such as password, bearer, cookie or link. Empty on the command line."""
     ip_address: Mapped[str] = mapped_column(String(45))

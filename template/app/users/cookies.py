@@ -6,6 +6,8 @@ not log anyone in. `__Host-login` belongs to a login that is still waiting for t
 COOKIE_SECURE=false, for development over plain HTTP, the cookies are named `session`, `device` and `login`.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from uuid import uuid4
 
 from hawkapi import Request
@@ -95,6 +97,19 @@ def remember_browser(request: Request, users: UserManager, user: User | None) ->
         max_age=int(LIFETIME.total_seconds()),
         secure=_is_secure(request),
     )
+
+
+@contextmanager
+def keeping_browser_known(request: Request, users: UserManager, user: User) -> Generator[None]:
+    """If this browser is known for the account, keep it known after the block schedules the account's
+    deletion.
+
+    Otherwise, wrong passwords from strangers could keep the owner from logging in to cancel the deletion.
+    """
+    is_known = users.is_known_browser(device_cookie(request), user)
+    yield
+    if is_known and users.deletion_grace:
+        remember_browser(request, users, user)
 
 
 def _full_name(request: Request, name: str) -> str:

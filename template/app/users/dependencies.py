@@ -103,9 +103,11 @@ def limited_by(row: str) -> Any:
 
 @responds(_TOO_MANY, _NOT_CHECKED)
 async def within_wrong_passwords(request: Request, users: Users) -> None:
-    """On login routes, reject an IP address with too many wrong passwords before the body is read.
+    """On login routes, reject requests from IP addresses with too many wrong passwords before the body is
+    read.
 
-    A browser that is known for any account passes, because the account is not known until the body is read.
+    A browser that is known for any account is let through, because the account is not known until the body is
+    read.
     """
     if users.limits is not None and not users.device_cookies.is_ours(device_cookie(request)):
         try:
@@ -153,7 +155,7 @@ async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
         act_as(db, user.id, session.kind)
         note_user(request, user.id)
         i18n.use(user.language)
-        if session.lacks_factor and not _is_for_setup(request):
+        if session.lacks_factor and users.must_have_factor(user) and not _is_for_setup(request):
             return Problem(403, N_("Set up a second factor first."), code=SETUP_REQUIRED)
         if users.sessions.is_due(session):
             await _write_down(users, db, session)
@@ -281,14 +283,14 @@ Superuser = Annotated[User, Depends(superuser)]
 
 
 async def still_logged_in(login: CurrentLogin, users: Users, db: Db) -> Login:
-    # Raises if the session has ended. Also refreshes the user and session that the guards returned.
+    # `by_id` raises if the session has ended, and refreshes the user and session that the guards returned.
     await users.sessions.by_id(db, login.session.id)
     return login
 
 
 StillLoggedIn = Annotated[Login, Depends(still_logged_in)]
-"""The login, checked again once the body has been read. Put it AFTER the body: guards run before the body is
-read, and a client can take a long time to send it."""
+"""The login, checked again once the body has been read. Put it AFTER the body parameter: guards run before
+the body is read, and a client can take a long time to send it."""
 
 
 @needs("a superuser")
@@ -297,7 +299,7 @@ async def still_superuser(login: StillLoggedIn) -> User:
 
 
 StillSuperuser = Annotated[User, Depends(still_superuser)]
-"""Like `StillLoggedIn`, but for superuser routes that take a body and grant rights."""
+"""Like `StillLoggedIn`, but for superuser routes that take a body and grant privileges."""
 
 
 @responds(

@@ -59,11 +59,11 @@ RESET_REQUIRED = N_(
     "An administrator requires you to set a new password. You cannot log in with your current password until"
     " you have set a new one."
 )
-"""The extra sentence in reset e-mails to an account that must set a new password."""
+"""The extra sentence in reset e-mails to owners who must set a new password."""
 
 
 def in_language_of_user[Mail: Callable[..., Awaitable[None]]](mail: Mail) -> Mail:
-    """Decorate *mail* to run in the language that the user, its first argument, has set."""
+    """Decorate *mail* so that it runs in the language set by the user who is its first argument."""
 
     @wraps(mail)
     async def translated(user: User, *args: Any, **kwargs: Any) -> None:
@@ -79,7 +79,7 @@ def in_language_of_user[Mail: Callable[..., Awaitable[None]]](mail: Mail) -> Mai
 
 @in_language_of_user
 async def mail_verification(user: User, token: str) -> None:
-    """Queue an e-mail that asks *user* to verify the address."""
+    """Queue an e-mail that asks *user* to verify their address."""
     services = services_of(user)
     settings = services.settings
     await send_verification_email(
@@ -198,7 +198,10 @@ NOTICES = {
     ),
     "email_changed": Notice(
         N_("Your e-mail address was changed"),
-        N_("Your account now has a different e-mail address. We no longer send its mail to this address."),
+        N_(
+            "Your account now has a different e-mail address. We no longer send e-mails about it to this"
+            " address."
+        ),
         N_("If this was not you, contact us."),
     ),
     "deletion_scheduled": Notice(
@@ -246,7 +249,7 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
 
 
 async def mail_nobody(db: AsyncSession, token: str) -> None:
-    """Do the same work as for a real e-mail, and add a row to the outbox that the worker discards.
+    """Do the same work as for a real e-mail, and add an outbox row that the worker discards.
 
     An unknown address must take as much work as a known one. Otherwise, response times would reveal which
     addresses have an account.
@@ -274,7 +277,8 @@ async def send_template(
     lifetime: float | None = None,
     discard: bool = False,
 ) -> None:
-    """Queue an e-mail rendered from *template* and its text version. For features and for your own e-mails.
+    """Queue an e-mail rendered from *template* and its text version. Use this in features and for your own
+    e-mails.
 
     The template is in the feature's `emails` folder. It is rendered with *values* and the values that the
     layout uses. *user_id*, *lifetime*, *discard*: as in `app.mail.Mailer.for_session`.
@@ -386,7 +390,8 @@ async def _send(
     sender: str = "",
     renderer: TemplateRenderer | None = None,
 ) -> None:
-    """Render *template* and its text version, by default the .txt of the same name, and send both to *to*."""
+    """Render *template* and its text version, by default the .txt file with the same name, and send both to
+    *to*."""
     renderer = renderer or default_renderer()
     text_template = text_template or template.removesuffix(".html") + ".txt"
     await mailer.send(

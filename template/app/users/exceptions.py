@@ -18,7 +18,7 @@ class UserAlreadyExists(ValueError):
 
 
 class InvalidEmail(ValueError):
-    """Not a valid e-mail address. The message explains why. *field*: the request field."""
+    """The e-mail address is not valid. The message explains why. *field*: the request field."""
 
     code = "invalid_email"
 
@@ -28,8 +28,8 @@ class InvalidEmail(ValueError):
 
 
 class InvalidPassword(ValueError):
-    """A password that is not allowed. The message explains why and what is allowed. *reason*: a
-    machine-readable code for the reason. *field*: the request field."""
+    """The password is not allowed. The message explains why and what is allowed. *reason*: a machine-readable
+    code for the reason. *field*: the request field."""
 
     code = "weak_password"
 
@@ -92,7 +92,7 @@ class WrongPassword(ValueError):
 
 
 class HashingBusy(Exception):
-    """More hashes are waiting than HASH_QUEUE allows. Return 503 immediately, to keep waits short."""
+    """The queue of hashes is full (HASH_QUEUE). Return 503 immediately, to keep waits short."""
 
     code = "busy"
 
@@ -169,7 +169,7 @@ class SessionEnded(Exception):
 
 
 class SessionReused(Exception):
-    """A refresh token was used again after its grace period: it may have been stolen."""
+    """A refresh token was used again after its grace period, so it may have been stolen."""
 
     def __init__(self, session: UserSession, user: User) -> None:
         super().__init__("A refresh token was used twice.")

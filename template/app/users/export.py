@@ -3,16 +3,17 @@
 The export covers every table with a foreign key to the accounts table, including your own tables. To leave
 out a column, such as a hash, mark it with `info=SECRET`.
 
-An account may have a million rows, so the document is written one batch of rows at a time. Each batch is read
-in its own database session, so a slow client does not hold a connection. The batches are read at different
-times, so a row that is added or deleted during the export may or may not be in the document.
+An account may have a million rows, so the document is written one batch of rows at a time. The batch is small
+if its rows can be large. Each batch is read in its own database session, so a slow client does not hold a
+connection. The batches are read at different times, so a row that is added or deleted during the export may
+or may not be in the document.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Table, or_, select, tuple_
+from sqlalchemy import JSON, LargeBinary, Table, or_, select, tuple_
 
 from app.database import Base
 from app.services import Services
@@ -22,6 +23,11 @@ from app.users.schemas import PublicEvent, exported_event
 
 BATCH = 500
 """Rows per batch. The event loop serves other requests between batches, but not during one."""
+TEXT_BATCH = 20
+"""Rows per batch of a table with JSON or unlimited text. MAX_BODY_SIZE limits most such rows to 1 MB."""
+
+_json = msgspec.json.Encoder(enc_hook=str).encode
+"""A value without a JSON type, such as an IP address, is written as text."""
 
 
 def everything_about(services: Services, user: User) -> AsyncGenerator[bytes]:
@@ -37,11 +43,11 @@ def account_of(user: User) -> dict[str, Any]:
 
 
 async def _document(services: Services, user_id: str, account: dict[str, Any]) -> AsyncGenerator[bytes]:
-    yield b'{"account":' + msgspec.json.encode(account) + b',"related_records":{'
+    yield b'{"account":' + _json(account) + b',"related_records":{'
     between = b""
     for table in Base.metadata.sorted_tables:
         if _owners_in(table):
-            yield between + msgspec.json.encode(str(table.name)) + b":"
+            yield between + _json(str(table.name)) + b":"
             async for part in _array(_rows(services, table, user_id)):
                 yield part
             between = b","
@@ -56,19 +62,20 @@ async def _array(batches: AsyncIterator[Sequence[Any]]) -> AsyncGenerator[bytes]
     yield b"["
     between = b"\n"
     async for batch in batches:
-        yield between + b",\n".join(msgspec.json.encode(item) for item in batch)
+        yield between + b",\n".join(map(_json, batch))
         between = b",\n"
     yield b"]"
 
 
 async def _rows(services: Services, table: Table, user_id: str) -> AsyncGenerator[list[dict[str, Any]]]:
-    """The rows of *table* that refer to the account, in batches, ordered by primary key."""
+    """The rows in *table* that refer to the account, in batches, ordered by primary key."""
     columns, key = _open_columns(table), list(table.primary_key.columns)
+    size = _batch_size(columns)
     # One query per table, so a row that refers to the account twice appears only once.
     mine = or_(*(owner == user_id for owner in _owners_in(table)))
     query = select(*columns, *key).where(mine).order_by(*key)
     if key:
-        query = query.limit(BATCH)
+        query = query.limit(size)
     page = query
     while True:
         async with services.reading() as db:
@@ -76,9 +83,20 @@ async def _rows(services: Services, table: Table, user_id: str) -> AsyncGenerato
         if rows:
             names = [str(column.name) for column in columns]
             yield [dict(zip(names, row, strict=False)) for row in rows]
-        if not key or len(rows) < BATCH:
+        if not key or len(rows) < size:
             return
         page = query.where(tuple_(*key) > tuple(rows[-1])[len(columns) :])
+
+
+def _batch_size(columns: list[Any]) -> int:
+    """Rows per batch: one if a row may contain a file, so that an export needs little memory."""
+    if any(isinstance(column.type, LargeBinary) for column in columns):
+        return 1
+    has_limit = all(
+        getattr(column.type, "length", 0) is not None and not isinstance(column.type, JSON)
+        for column in columns
+    )
+    return BATCH if has_limit else min(BATCH, TEXT_BATCH)
 
 
 async def _events(services: Services, user_id: str) -> AsyncGenerator[list[PublicEvent]]:

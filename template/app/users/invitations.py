@@ -2,8 +2,8 @@
 invitation.
 
 An invitation is a row, and the token in its link contains the row's id. Using the link deletes the row, so
-the link works once. A new invitation for an address replaces the older one. This module knows nothing about
-HTTP.
+the link works only once. A new invitation for an address replaces the older one. This module knows nothing
+about HTTP.
 """
 
 from datetime import datetime, timedelta
@@ -52,7 +52,7 @@ class Invitations:
     async def make(self, db: AsyncSession, email: str, *, invited_by: str) -> tuple[UserInvitation, str]:
         """Invite *email*, as returned by `parse_email`. Returns the invitation and the token for its link.
 
-        Of several simultaneous invitations, only the last one works.
+        Of several simultaneous invitations for an address, only the last one works.
         """
         now = clock.now()
         values = {
@@ -76,7 +76,8 @@ class Invitations:
         return list(await db.scalars(newest_first))
 
     async def of_token(self, db: AsyncSession, token: str) -> UserInvitation:
-        """The invitation that *token* belongs to. Changes nothing. Raises `TokenError`."""
+        """The invitation that *token* belongs to. Changes nothing. Raises `TokenError` if it cannot be
+        used."""
         row = await db.get(UserInvitation, self._tokens.peek_invitation_token_sub(token))
         if row is None or row.expires_at <= clock.now():
             raise TokenError("invitation was used or withdrawn, or has expired")
@@ -126,8 +127,8 @@ async def withdraw_invitation(self: "UserManager", db: AsyncSession, invitation_
 async def accept_invitation(
     self: "UserManager", db: AsyncSession, *, token: str, password: str, **extra: Any
 ) -> User:
-    """Accept the invitation in *token* and create the account. Its address counts as verified, because
-    the link was sent to it.
+    """Accept the invitation that *token* belongs to, and create the account. Its address counts as verified,
+    because the link was sent to it.
 
     *extra*: values for your own columns.
 

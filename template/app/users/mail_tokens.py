@@ -1,9 +1,9 @@
 """The tokens in e-mailed links: 83 characters, signed, and valid for one purpose.
 
-A token is `mt_` followed by a packed struct and its HMAC-SHA-256, truncated to 128 bits, in base64url. It
-contains the id of the account or invitation, the user's `password_version` and a digest of the address that
-it was sent to, so a new password or address invalidates it. Each purpose has its own key. You may change the
-lifetimes (in the settings), but keep the checks.
+A token is `mt_`, followed by the base64url encoding of a packed struct and its HMAC-SHA-256 (truncated to 128
+bits). It contains the id of the account or invitation, the user's `password_version` and a digest of the
+address that it was sent to, so a new password or address invalidates it. Each purpose has its own key. You
+may change the lifetimes (in the settings), but keep the checks.
 """
 
 import base64
@@ -22,8 +22,8 @@ PREFIX = "mt_"
 """Makes tokens recognizable, so that `app/redaction.py` can keep them out of logs."""
 
 _CLAIMS = struct.Struct(">?II3s16s")
-"""The fields of a token: whether the subject is a UUID, expiry (Unix time), password version, random bytes,
-digest of the address."""
+"""The fields of a token: whether the subject is a UUID, the expiry (Unix time), the password version, random
+bytes, and a digest of the address."""
 _MAC_SIZE = 16
 _NO_ADDRESS = bytes(16)
 
@@ -36,7 +36,7 @@ class _Claims:
 
 
 class MailTokens:
-    """Issues and checks the tokens of one purpose."""
+    """Issues and checks tokens for one purpose."""
 
     def __init__(self, *, keys: KeyRing, audience: str, lifetime: int) -> None:
         """*audience*: what the tokens are for. *lifetime*: how long they are valid, in seconds."""
@@ -107,7 +107,7 @@ def _decoded(token: str) -> bytes:
 
 
 def _packed(subject: str) -> tuple[bool, bytes]:
-    """*subject* as bytes. Ids are UUIDs, which take 16 bytes instead of 36."""
+    """*subject* as bytes. A UUID takes 16 bytes instead of 36."""
     try:
         uuid = UUID(subject)
     except ValueError:

@@ -15,7 +15,8 @@ functions become methods of `UserManager`.
 
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, Literal, NoReturn, Protocol
@@ -143,7 +144,7 @@ class UserManager:
     login_requires_verification: bool = False
     session_limits: SessionLimits = field(default_factory=SessionLimits)
     limits: Limits | None = None
-    """Rate limits for password checks and e-mails. If None, nothing is counted."""
+    """Rate limits for password checks and e-mails. If None, nothing is limited."""
     second_factors: SecondFactors | None = None
     """Set by a feature that adds second factors."""
     require_second_factor: Literal["off", "admins", "all"] = "off"
@@ -197,8 +198,8 @@ class UserManager:
     async def register(self, db: AsyncSession, *, email: str, password: str, **extra: Any) -> User | None:
         """Register an account. Returns None if the address is taken and the response must not reveal it.
 
-        With `registration="private"`, the owner of a taken address gets an e-mail instead, at the same cost.
-        *extra*: values for your own columns.
+        With `registration="private"`, the owner of a taken address gets an e-mail instead, which takes as
+        much work. *extra*: values for your own columns.
 
         Raises:
             InvalidEmail, InvalidPassword: the value is rejected. The message tells the user why.
@@ -212,6 +213,7 @@ class UserManager:
         try:
             return await self.create(db, email=email, password=password, **extra)
         except UserAlreadyExists:
+            await self._try_columns(db, extra)
             user = await self._held_by_email(db, email)
         if user is None or not self._can_receive_mail(user):
             await self.do_dummy_work(db)
@@ -240,16 +242,16 @@ class UserManager:
     ) -> User:
         """Create an account. *extra*: values for your own columns.
 
-        Its language is the one that the client requests, if any. An e-mail to an unverified address is
-        discarded if its mailbox has received too many e-mails recently. The user can request a new link
+        The account's language is the one that the client requests, if any. An e-mail to an unverified address
+        is discarded if its mailbox has received too many e-mails recently. The user can request a new link
         later.
 
         Raises:
             InvalidEmail, InvalidPassword: the value is rejected. The message tells the user why.
-            UserAlreadyExists: the address is taken, or a simultaneous request took it.
+            UserAlreadyExists: the address is taken, possibly by a simultaneous request.
         """
         email = parse_email(email)
-        # Check and hash before the lookup, so that a taken address costs the same as a free one.
+        # Check and hash before the lookup, so that a taken address takes as much work as a free one.
         await self._check_password(password, context_words(email, extra))
         hashed_password = await self.hasher.hash(password)
         if not is_verified and not await self._may_mail("register", email) and self.withhold is not None:
@@ -265,19 +267,32 @@ class UserManager:
             password_version=0,
             **{"language": chosen_language()} | extra,
         )
-        db.add(user)
-        await self._flush_unique(db, email)
+        async with self._unique_email(db, email):
+            db.add(user)
         audit.record(db, "register", user.id)
         await self.on_after_register(user)
         return user
+
+    async def _try_columns(self, db: AsyncSession, extra: dict[str, Any]) -> None:
+        """Raise the error that the database raises if it rejects *extra*, such as a taken user name.
+
+        Otherwise, an accepted value would reveal that the address is taken: for a free address, the same
+        value is rejected. The account that this adds is removed again.
+        """
+        if not extra:
+            return
+        trial = await db.begin_nested()
+        db.add(self.model(email=f"{uuid4()}@localhost", hashed_password="", **extra))
+        await db.flush()
+        await trial.rollback()
 
     # Login
 
     async def authenticate(self, db: AsyncSession, *, email: str, password: str, browser: str = "") -> User:
         """Return the account with this *email* and *password*.
 
-        Exactly one hash is verified, whether or not the account exists (CWE-208). *browser* is the device
-        cookie, if there is one.
+        Exactly one password hash is verified, whether or not the account exists (CWE-208). *browser* is the
+        device cookie, if there is one.
 
         Raises:
             InvalidCredentials: the account does not exist, the password is wrong, or the correct password is
@@ -344,7 +359,7 @@ class UserManager:
     async def _verified(self, db: AsyncSession, user: User | None, password: str, *, known: str) -> User:
         hashed = user.hashed_password if user is not None else None
         is_right = await self.hasher.verify(password, hashed)
-        # Check `_opens` here: otherwise, the response time would reveal that the account is locked.
+        # Call `_opens` after hashing: otherwise, the response time would reveal that the account is locked.
         if not is_right or user is None or hashed is None or not self._opens(user, known):
             raise InvalidCredentials("The address or the password is wrong.")
         renewed = await self.hasher.hash(password) if self.hasher.is_outdated(hashed) else hashed
@@ -364,7 +379,7 @@ class UserManager:
         return user
 
     def _opens(self, user: User, known: str) -> bool:
-        """Whether the correct password is sufficient. If not, it is treated as wrong, so nothing leaks."""
+        """Whether the correct password is sufficient. If not, it is treated as wrong."""
         return self.may_log_in(user) and _accepts_password(user, known)
 
     def may_log_in(self, user: User) -> bool:
@@ -389,7 +404,7 @@ class UserManager:
     async def _count_failure(self, db: AsyncSession, user: User | None, known: str) -> None:
         """Count a wrong password from an unknown browser. If this locks the account, its owner is notified.
 
-        The same statement runs for an unknown account, where it matches no row.
+        For an unknown account, the same statement runs but matches no row.
         """
         if known:
             return
@@ -417,7 +432,7 @@ class UserManager:
         Returns None and does the same work in every case, so that nobody can find out which addresses
         have an account (CWE-204).
         """
-        may_mail = await self._may_mail("request_verify", email)
+        may_mail = await self._may_mail_owner(db, "request_verify", email)
         user = await self._held_by_email(db, email)
         if user is not None and may_mail and self._can_receive_mail(user) and not user.is_verified:
             await self._mail_verification(user)
@@ -434,7 +449,8 @@ class UserManager:
         return self.tokens.issue_verify(user.id, password_version=user.password_version, email=user.email)
 
     async def check_verify_token(self, db: AsyncSession, *, token: str) -> User:
-        """The account that *token* would verify. Changes nothing. Raises `TokenError`."""
+        """The account that *token* would verify. Changes nothing. Raises `TokenError` if the token is
+        invalid."""
         user = await self._user_of_token(db, self.tokens.peek_email_token_sub(token))
         self.tokens.verify_email_token(
             token,
@@ -462,7 +478,7 @@ class UserManager:
         e-mailed.
 
         Raises:
-            TokenError: the token is invalid, expired or used, or the address has changed since it was sent.
+            TokenError: the token is invalid, expired or used, or the address has since changed.
             WrongPassword: the password is wrong. The token is not spent. The audit log records the attempt.
             TooManyRequests: too many recent wrong passwords.
         """
@@ -485,7 +501,8 @@ class UserManager:
         return user
 
     def password_was_kept(self, user: User, *, token: str) -> bool:
-        """Whether *user*, just verified with *token*, can still log in with the same password."""
+        """Whether *user*, whose address was just verified with *token*, can still log in with the same
+        password."""
         try:
             self.tokens.verify_email_token(
                 token, expected_password_version=user.password_version, expected_email=user.email
@@ -499,9 +516,9 @@ class UserManager:
     async def request_password_reset(self, db: AsyncSession, *, email: str) -> None:
         """Call `on_after_forgot_password` with a token, if the account exists and is active.
 
-        Like `request_verify`, it returns None and does the same work in every case.
+        Like `request_verify`, this returns None and does the same work in every case.
         """
-        may_mail = await self._may_mail("request_password_reset", email)
+        may_mail = await self._may_mail_owner(db, "request_password_reset", email)
         user = await self._held_by_email(db, email)
         if user is not None and may_mail and self._can_receive_mail(user):
             await self._mail_reset(user)
@@ -514,11 +531,12 @@ class UserManager:
         await self.on_after_forgot_password(user, token)
 
     def reset_token(self, user: User) -> str:
-        """A token that sets a new password for *user*. It works once."""
+        """A token that sets a new password for *user*. It works only once."""
         return self.tokens.issue_reset(user.id, password_version=user.password_version, email=user.email)
 
     async def check_reset_token(self, db: AsyncSession, *, token: str) -> User:
-        """The account whose password *token* would reset. Changes nothing. Raises `TokenError`."""
+        """The account whose password *token* would reset. Changes nothing. Raises `TokenError` if the token
+        is invalid."""
         user = await self._user_of_token(db, self.tokens.peek_reset_token_sub(token))
         self.tokens.verify_reset_token(
             token, expected_password_version=user.password_version, expected_email=user.email
@@ -593,10 +611,10 @@ class UserManager:
         remember: bool,
         replaces: str | None = None,
     ) -> IssuedSession:
-        """Start a session for *user*, who has proved their identity by other means.
+        """Start a session for *user*, who has proved their identity without a password.
 
-        *method*: the name of those means in the audit log. *includes_factor*: whether the method also counts
-        as a second factor.
+        *method*: the name of the login method, for the audit log. *includes_factor*: whether the method also
+        counts as a second factor.
 
         Raises:
             SessionEnded: the account cannot currently log in.
@@ -622,7 +640,7 @@ class UserManager:
         in `rate_limits.py` for these e-mails. The caller must do the same work in every case, as
         `request_password_reset` does.
         """
-        may_mail = await self._may_mail(limit, email)
+        may_mail = await self._may_mail_owner(db, limit, email)
         user = await self._held_by_email(db, email)
         is_able = user is not None and user.is_verified and self.may_log_in_without_password(user)
         return user, may_mail and is_able
@@ -641,7 +659,7 @@ class UserManager:
         """Start a session for *user*, who started a login earlier and has now provided a second factor.
 
         *password_version*: the account's `password_version` when the login started. *method*: the factor's
-        name in the audit log.
+        name, for the audit log.
 
         Raises:
             SessionEnded: the account was disabled or deleted, or its password changed, in the meantime.
@@ -760,7 +778,8 @@ class UserManager:
         return await self.mark_as_recent(db, user, session, method="password")
 
     async def factor_methods_of(self, db: AsyncSession, user: User) -> list[str]:
-        """What *user* can confirm with instead of a password, such as `code`. Empty if there is no factor."""
+        """What *user* can confirm with instead of a password, such as `code`. Empty if they have no second
+        factor."""
         if self.second_factors is None:
             return []
         async with released(db):
@@ -769,7 +788,8 @@ class UserManager:
     async def mark_as_recent(
         self, db: AsyncSession, user: User, session: UserSession, *, method: str
     ) -> IssuedSession | None:
-        """Mark *session* as recent. The caller has already authenticated the user by *method*."""
+        """Mark *session* as recently authenticated. The caller has already authenticated the user by
+        *method*."""
         issued = await self.sessions.confirm(db, session, user)
         audit.record(db, "confirm", user.id, method=method, details={"session": session.id})
         return issued
@@ -838,12 +858,15 @@ class UserManager:
 
         Raises:
             UnknownLanguage: the language is not available. Nothing is changed.
+            SessionEnded: the account has been deleted in the meantime.
             ValueError: *changes* contains a column that only the manager can change, such as is_superuser.
         """
         if forbidden := TEMPLATE_COLUMNS & changes.keys():
             raise ValueError(f"ProfileUpdate must not have the fields {sorted(forbidden)}.")
         if changes.get("language") not in (None, *languages()):
             raise UnknownLanguage
+        if not await self.lock(db, user):
+            raise SessionEnded
         changed = {name for name, value in changes.items() if value != getattr(user, name)}
         for name in changed:
             setattr(user, name, changes[name])
@@ -857,7 +880,8 @@ class UserManager:
         """E-mail a link to *new_email* and a notice to the current address.
 
         Nothing changes until the link is used. No link is sent to an address that has an account, or to a
-        mailbox that has received too many e-mails recently. The response does not reveal this.
+        mailbox that has received too many e-mails recently. The response does not reveal whether a link was
+        sent.
 
         Raises:
             InvalidEmail: the address is invalid, or is the current one.
@@ -875,8 +899,8 @@ class UserManager:
             await self.limits.count("request_email_change", account=user.id)
         may_mail = await self._may_mail("request_email_change", new_email)
         is_free = await self.get_by_email(db, new_email) is None
-        # A taken address is stored too, so that neither the cost nor the export reveals that it is taken. No
-        # link is sent to it.
+        # A taken address is stored too, so that neither the response time nor the export reveals that it is
+        # taken. No link is sent to it.
         if not await self._change_once(db, user, pending_email=new_email):
             raise SessionEnded
         if is_free and may_mail:
@@ -926,17 +950,17 @@ class UserManager:
             known = self._known_browser(browser, user)
             await self._require_password(db, user, password, "email_change", known=known)
         try:
-            changed = await self._change_once(
-                db,
-                user,
-                self.model.pending_email == new_email,
-                email=new_email,
-                pending_email=None,
-                is_verified=True,
-                password_version=user.password_version + 1,
-            )
+            async with db.begin_nested():
+                changed = await self._change_once(
+                    db,
+                    user,
+                    self.model.pending_email == new_email,
+                    email=new_email,
+                    pending_email=None,
+                    is_verified=True,
+                    password_version=user.password_version + 1,
+                )
         except IntegrityError:
-            await db.rollback()
             changed = False
         if not changed:
             raise TokenError("token was used already, or the address is taken")
@@ -948,8 +972,8 @@ class UserManager:
         return user
 
     async def _check_email_change_token(self, db: AsyncSession, token: str) -> tuple[User, str]:
-        """The account that *token* would change, and its new address. Changes nothing. Raises
-        `TokenError`."""
+        """The account that *token* would change, and its new address. Changes nothing. Raises `TokenError` if
+        the token is invalid."""
         user = await self._user_of_token(db, self.tokens.peek_email_change_token_sub(token))
         if user.pending_email is None:
             raise TokenError("no change is pending")
@@ -966,13 +990,19 @@ class UserManager:
             LastSuperuser: this is the last active superuser. Nothing is changed.
             SessionEnded: as in `request_email_change`. Only one of several simultaneous calls succeeds.
         """
+        version = user.password_version
+        await self.require_another_superuser(db, user)
         if not self.deletion_grace:
+            if not await self.lock(db, user):
+                return
+            # If a thief sent this request, a new password may have ended its session in the meantime.
+            if user.password_version != version or not user.is_active:
+                raise SessionEnded
             await self.delete(db, user)
             return
-        await self.require_another_superuser(db, user)
         # The new version ends every session and invalidates every token.
-        version, until = user.password_version + 1, clock.now() + self.deletion_grace
-        if not await self._change_once(db, user, delete_after=until, password_version=version):
+        until = clock.now() + self.deletion_grace
+        if not await self._change_once(db, user, delete_after=until, password_version=version + 1):
             raise SessionEnded
         audit.record(db, "delete_request", user.id)
         await self.send_notice(user, "deletion_scheduled")
@@ -1048,6 +1078,22 @@ class UserManager:
         way."""
         return self.limits is None or await self.limits.allows(row, mailbox=mailbox_of(email))
 
+    async def _may_mail_owner(self, db: AsyncSession, row: str, email: str) -> bool:
+        """Whether another e-mail that anyone can request may be sent to the owner of *email*'s account.
+
+        A verified account has its own count, so that requests for the mailbox's other addresses, such as
+        `ada+x@…`, do not use it up. All unverified accounts of a mailbox share one count, because anyone can
+        register any number of them. Addresses without an account are counted separately, to do the same work.
+        """
+        if self.limits is None:
+            return True
+        async with released(db):
+            user = await self.get_by_email(db, email)
+        if user is not None and user.is_verified:
+            return await self.limits.allows(row, account=user.id)
+        mailbox = mailbox_of(email)
+        return await self.limits.allows(row, mailbox=mailbox if user is not None else f"nobody {mailbox}")
+
     async def _set_password(self, db: AsyncSession, user: User, password: str, **also: Any) -> bool:
         return await self._change_once(
             db,
@@ -1062,11 +1108,14 @@ class UserManager:
         """Like `get_by_email`, but locks the account so that it cannot be deleted before its e-mail is in
         the outbox."""
         query = select(self.model).where(self.model.email == normalize_email(email))
-        return await db.scalar(query.with_for_update(read=True, key_share=True))
+        return await db.scalar(query.with_for_update(of=self.model, read=True, key_share=True))
 
     async def lock(self, db: AsyncSession, user: User) -> bool:
-        """Read *user* again and lock it until the transaction ends. Returns False if it no longer exists."""
-        current = await db.get(self.model, user.id, populate_existing=True, with_for_update=True)
+        """Read *user* again and lock it until the transaction ends. Returns False if the account no longer
+        exists."""
+        # Only the account: PostgreSQL cannot lock the rows that a relationship adds with an outer join.
+        this_table = {"of": self.model}
+        current = await db.get(self.model, user.id, populate_existing=True, with_for_update=this_table)
         return current is not None
 
     async def do_dummy_work(self, db: AsyncSession) -> None:
@@ -1101,14 +1150,21 @@ class UserManager:
         else:
             await self.do_dummy_work(session_of(user))
 
-    async def _flush_unique(self, db: AsyncSession, email: str) -> None:
+    @asynccontextmanager
+    async def _unique_email(self, db: AsyncSession, email: str) -> AsyncGenerator[None]:
+        """Store what the block adds or changes. If *email* is taken, undo only these changes.
+
+        Raises:
+            UserAlreadyExists: a simultaneous request took *email*.
+        """
         try:
-            await db.flush()
+            # Rolling back the whole transaction would expire every object that the request has loaded.
+            async with db.begin_nested():
+                yield
         except IntegrityError as error:
-            await db.rollback()
             table = self.model.__tablename__
-            # PostgreSQL's error names the index, SQLite's the column. Errors about your own unique columns
-            # must not match.
+            # PostgreSQL's error names the index, and SQLite's names the column. Errors about your own unique
+            # columns must not match.
             if re.search(rf"\bix_{table}_email\b|\b{table}\.email\b", str(error.orig)):
                 raise UserAlreadyExists(f"{email} already has an account.") from None
             raise

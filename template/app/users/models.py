@@ -1,4 +1,4 @@
-"""The tables for accounts and sessions. Add your own columns below the seam comments. Keep the names and
+"""The tables for accounts and sessions. Add your own columns where a comment says so. Keep the names and
 types of the other columns."""
 
 from datetime import datetime
@@ -64,7 +64,7 @@ class User(Base):
     language: Mapped[str | None] = mapped_column(String(35), default=None)
     """The language code for pages, errors and e-mails. None means the language of each request."""
     delete_after: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    """When the account is deleted permanently. Logging in before then cancels the deletion."""
+    """When the account will be permanently deleted. Logging in before then cancels the deletion."""
     created_at: Mapped[datetime] = mapped_column(
         UTCDateTime, default=lambda: clock.now(), server_default=func.current_timestamp()
     )

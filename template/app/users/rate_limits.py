@@ -1,4 +1,4 @@
-"""The rate limits of the users routes, in one table. Change the numbers freely.
+"""The rate limits for the users routes, in one table. Change the numbers freely.
 
 `"10/15m"` allows a burst of ten, then one every 90 seconds. If several rates are given, separated by commas,
 all of them apply. `app/limits` keeps the counts, in Redis if REDIS_URL is set. SECURITY.md shows this table,
@@ -45,9 +45,10 @@ LIMITS = {
     "confirm": Limit(ip="60/10m"),
     "change_password": Limit(ip="60/10m"),
     "update_profile": Limit(ip="60/10m"),
-    "request_verify": Limit(ip="20/h", mailbox="5/h"),
+    # account: for verified accounts, so that requests for `ada+x@…` do not use up the limit of `ada@…`.
+    "request_verify": Limit(ip="20/h", account="5/h", mailbox="5/h"),
     "verify": Limit(ip="60/10m"),
-    "request_password_reset": Limit(ip="20/h", mailbox="5/h"),
+    "request_password_reset": Limit(ip="20/h", account="5/h", mailbox="5/h"),
     "reset_password": Limit(ip="60/10m"),
     "request_email_change": Limit(ip="20/h", account="5/h", mailbox="5/h"),
     "change_email": Limit(ip="60/10m"),
@@ -122,8 +123,8 @@ class Limits:
         return Attempt(self._limiter, buckets)
 
     async def allows(self, row: str, *, account: str = "", mailbox: str = "") -> bool:
-        """Like `count`, but returns False instead of raising: the e-mail is then not sent, which the response
-        must not reveal."""
+        """Like `count`, but returns False instead of raising. The caller then sends no e-mail, which the
+        response must not reveal."""
         try:
             await self.count(row, account=account, mailbox=mailbox)
         except TooManyRequests:
@@ -158,7 +159,7 @@ class Limits:
         wrong passwords do not count toward the browser.
 
         Raises:
-            TooManyRequests: the password must not be checked.
+            TooManyRequests: a limit has been reached. The password must not be checked.
         """
         limit = self._table.get("wrong_password", Limit())
         of_account = _buckets("wrong_password:account", account, limit.account)
@@ -197,7 +198,7 @@ async def counted_as_wrong(limits: Limits | None, row: str, *, account: str) -> 
     """Count an attempt for *account* as wrong unless the block exits without an exception.
 
     Raises:
-        TooManyRequests: the attempt must not be checked.
+        TooManyRequests: the limit has been reached. The attempt must not be checked.
     """
     attempt = limits and await limits.begin(row, account=account)
     yield

@@ -1,4 +1,4 @@
-"""Record rejected requests in the audit log, so that operators can see an attack.
+"""Record rejected requests in the audit log, so that operators can notice an attack.
 
 Each client network gets a limited number of events per window (`rate_limits.py`), so that a client cannot
 fill the log. Each event has its own transaction, because the rejected request's transaction is rolled back.

@@ -88,7 +88,7 @@ class TokenPair(Secret):
     """The tokens that authenticate later requests (RFC 6749, section 5.1)."""
 
     access_token: str
-    refresh_token: Annotated[str, msgspec.Meta(description="For POST /users/token/refresh. Works once.")]
+    refresh_token: Annotated[str, msgspec.Meta(description="For POST /users/token/refresh. Works only once.")]
     expires_in: Annotated[int, msgspec.Meta(description="Seconds until the access token expires.")]
     token_type: str = "bearer"  # noqa: S105 - the name of a scheme (RFC 6750), not a secret
     # Your own token fields go below; template updates never touch them.
@@ -165,7 +165,7 @@ class AcceptInvitation(NewAccount):
 
 
 class ProfileUpdate(msgspec.Struct):
-    """The fields that owners can change. Omitted fields keep their value.
+    """The fields that owners can change. Omitted fields keep their values.
 
     A field is stored in the column of the same name. Its type must include `msgspec.UnsetType` and its
     default must be `msgspec.UNSET`. Never add the password, the e-mail address or flags such as is_superuser.
@@ -209,13 +209,14 @@ class ManagedUser(PublicUser, kw_only=True):
     delete_after: Annotated[
         datetime | None,
         msgspec.Meta(
-            description="When the account will be permanently deleted. Null unless its owner has deleted it."
+            description="When the account will be permanently deleted. Null unless deletion was requested."
         ),
     ]
     must_reset_password: Annotated[
         bool,
         msgspec.Meta(
-            description="The password is rejected until the owner sets a new one with an e-mailed link."
+            description="If true, the password is rejected until the owner sets a new one with an e-mailed"
+            " link."
         ),
     ]
     # Your own fields for superusers go below; template updates never touch them.
@@ -243,7 +244,7 @@ class UserQuery(msgspec.Struct):
 
 
 class UserUpdate(msgspec.Struct):
-    """The fields that superusers can change. Omitted fields keep their value.
+    """The fields that superusers can change. Omitted fields keep their values.
 
     The password and the e-mail address are not among them, because only the owner can change them.
     """
@@ -254,7 +255,8 @@ class UserUpdate(msgspec.Struct):
     must_reset_password: Annotated[
         bool | None,
         msgspec.Meta(
-            description="If true, e-mails a link to set a new password. The current password stops working."
+            description="If true, a link to set a new password is e-mailed, and the current password stops"
+            " working."
         ),
     ] = None
 
@@ -308,7 +310,7 @@ class DeadMail(msgspec.Struct):
 
     id: int
     subject: str
-    user_id: Annotated[str | None, msgspec.Meta(description="Null if it belongs to no account.")]
+    user_id: Annotated[str | None, msgspec.Meta(description="Null if it does not belong to an account.")]
     attempts: int
     last_error: str
     created_at: datetime
@@ -402,7 +404,8 @@ def public_event(row: AuditEvent) -> PublicEvent:
 
 
 def exported_event(row: AuditEvent) -> PublicEvent:
-    """The view of *row* for its user. If another user acted, hides their IP address and browser."""
+    """The view of *row* for its account's owner. If someone else acted, hides their IP address and
+    browser."""
     event = public_event(row)
     if row.actor not in ("", row.user_id):
         event.ip_address = event.user_agent = event.browser = ""

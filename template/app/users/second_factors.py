@@ -18,11 +18,11 @@ class SecondFactors(Protocol):
 
     def number_of(self, user_id: str) -> ColumnElement[int]:
         """The number of factors that an account has, as a subquery. Every login includes it in one of its
-        queries, so an account without a factor costs no extra query."""
+        queries, so an account without a factor needs no extra query."""
         ...
 
     async def methods_of(self, db: AsyncSession, user: User) -> list[str]:
-        """What *user* can send as a second factor, such as `code`. Empty if there is no factor."""
+        """What *user* can send as a second factor, such as `code`. Empty if they have none."""
         ...
 
     async def names_of(self, db: AsyncSession, user: User) -> list[str]:

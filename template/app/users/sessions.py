@@ -1,9 +1,9 @@
 """Issue, find, rotate and revoke sessions. No other module does this. This module knows nothing about HTTP.
 
 A session is alive while its user is active, it has not been revoked, its `password_version` matches the
-user's, and it has reached neither of two limits: the idle limit, counted from when it was last seen, and the
-absolute limit, counted from when it started. The UPDATE that sets a new password therefore also ends every
-session.
+user's, and neither of its two limits has been reached: the idle limit, counted from when it was last seen,
+and the absolute limit, counted from when it started. The UPDATE that sets a new password also increases
+`password_version`, and so ends every session.
 
 The client holds a token of the form `id.secret`:
 
@@ -95,7 +95,7 @@ class Sessions:
     """Operations on sessions. The caller passes the database session and commits."""
 
     def __init__(self, keys: KeyRing, limits: SessionLimits | None = None) -> None:
-        """*keys*: a session ends when the key that sealed its token is removed."""
+        """*keys*: removing a key ends every session whose token's checksum was made with it."""
         self.limits = limits or SessionLimits()
         self._keys = keys
 
@@ -149,7 +149,7 @@ class Sessions:
         return session, user
 
     async def by_token(self, db: AsyncSession, token: str, *, kind: str) -> tuple[UserSession, User]:
-        """The live session whose current token is *token*. Raises `SessionEnded`."""
+        """The live session whose current token is *token*. Raises `SessionEnded` if there is none."""
         session_id, secret = self._parts(token)
         session, user = await self.by_id(db, session_id)
         if session.kind != kind or not hmac.compare_digest(session.secret_hash, _hash(secret)):
@@ -159,7 +159,7 @@ class Sessions:
     async def by_issued_token(self, db: AsyncSession, token: str) -> tuple[UserSession, User]:
         """The live bearer session that *token* was issued for, even if the token has since been replaced.
 
-        Use this only to end the session. Raises `SessionEnded`.
+        Use this only to end the session. Raises `SessionEnded` if there is none.
         """
         session_id, _ = self._parts(token)
         session, user = await self.by_id(db, session_id)
@@ -225,7 +225,7 @@ class Sessions:
         """Set `last_seen_at` to now."""
         now = clock.now()
         await _change(db, session, UserSession.last_seen_at <= now - SEEN_EVERY, last_seen_at=now)
-        # Update the loaded row too, without marking it dirty, which would cause a second UPDATE.
+        # Update the loaded row too, but do not mark it dirty, because that would cause a second UPDATE.
         set_committed_value(session, "last_seen_at", now)
 
     async def rotate(self, db: AsyncSession, token: str) -> IssuedSession:
@@ -362,7 +362,7 @@ class Sessions:
     async def remove_expired(self, db: AsyncSession) -> int:
         """Delete a batch of sessions that are past their limits. Returns the number deleted.
 
-        A revoked session is kept just as long.
+        A revoked session is also kept until it reaches one of its limits.
         """
         now, deleted = clock.now(), 0
         # Check one limit at a time, because each column has its own index.

@@ -8,6 +8,7 @@ from app.database import act_as
 from app.database.batches import delete_all
 from app.tasks import PeriodicTask
 from app.users import audit
+from app.users.exceptions import AccountInUse
 from app.users.manager import UserManager
 from app.web import App
 from app.web.database_errors import is_unavailable, lacks_migration
@@ -35,18 +36,21 @@ def install(app: App, manager: UserManager) -> None:
             await manager.invitations.remove_expired(db)
 
     async def delete_due_accounts() -> None:
-        found, failed = True, 0
+        found, skipped, failed = True, 0, 0
         while found:
             try:
                 async with database.session() as db:
                     act_as(db, "worker")
-                    found = await manager.delete_due(db, skip=failed)
+                    found = await manager.delete_due(db, skip=skipped)
+            except AccountInUse:
+                logger.exception("an account whose grace period has passed is still in use")
+                skipped += 1
             except Exception as error:
-                # This account cannot be deleted: a hook raised, or a row references it without ON DELETE
-                # CASCADE. Continue with the others.
+                # A hook raised, for example. Continue with the other accounts.
                 if failed == _MAX_FAILURES or lacks_migration(error) or is_unavailable(error):
                     raise
                 logger.exception("an account whose grace period has passed could not be deleted")
+                skipped += 1
                 failed += 1
 
     app.state.tasks += [

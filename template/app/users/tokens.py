@@ -88,13 +88,13 @@ class UserTokens:
     def verify_email_token(
         self, token: str, *, expected_password_version: int = 0, expected_email: str | None = None
     ) -> str:
-        """The user id in a fully valid token. Raises `TokenError` otherwise."""
+        """The user id in *token*. Raises `TokenError` unless the token is fully valid."""
         return self._verify.verify(token, password_version=expected_password_version, email=expected_email)
 
     # Password reset
 
     def issue_reset(self, user_id: str, *, password_version: int = 0, email: str | None = None) -> str:
-        """A token that sets a new password. It is sent to *email* and works once."""
+        """A token that sets a new password. It is sent to *email* and works only once."""
         return self._reset.issue(user_id, password_version=password_version, email=email)
 
     def peek_reset_token_sub(self, token: str) -> str:
@@ -197,7 +197,7 @@ class UserTokens:
 def _checked(issuer: TokenIssuer, token: str) -> dict[str, Any]:
     """The claims of a token with a valid signature, type, audience and lifetime.
 
-    hawkapi-auth accepts tokens without `exp`, `iat` or `sub`. Ours always have these and `sid`.
+    hawkapi-auth accepts tokens without `exp`, `iat` or `sub`. Ours always contain all three, and `sid`.
     """
     claims = issuer.verify_access(token)
     required = {"exp": int, "iat": int, "sub": str, "sid": str}

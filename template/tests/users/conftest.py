@@ -32,8 +32,8 @@ from tests.conftest import change_settings
 
 @pytest.fixture(autouse=True)
 def without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The forms of e-mailed links get their own pages, as in an application without `app/pages`. Pages from
-    `app/pages` are tested in `tests/pages/test_flows.py`.
+    """Makes the forms behind e-mailed links show their own result pages, as in an application without
+    `app/pages`. The pages in `app/pages` are tested in `tests/pages/test_flows.py`.
     """
     monkeypatch.setattr(link_pages, "shown_once", lambda request, message: None)  # type: ignore[misc]
 
@@ -59,7 +59,7 @@ type OpenLink = Callable[..., Awaitable[httpx.Response]]
 
 @pytest.fixture
 def open_link(client: httpx.AsyncClient) -> OpenLink:
-    """`await open_link(url)`: the page of an e-mailed link, after the redirect that hides its token."""
+    """`await open_link(url)` opens an e-mailed link and follows the redirect that hides its token."""
 
     async def opened(address: str, method: str = "GET") -> httpx.Response:
         answer = await client.request(method, address)
@@ -95,7 +95,7 @@ def accounts(db: Database) -> Callable[[], Awaitable[list[User]]]:
 
 @pytest.fixture
 def change(db: Database) -> Callable[..., Awaitable[None]]:
-    """`await change(user, is_active=False)`: write columns directly, bypassing the manager's rules."""
+    """`await change(user, is_active=False)` writes columns directly, bypassing the manager's rules."""
 
     async def write(user: User, **columns: object) -> None:
         async with db.session() as session:
@@ -111,7 +111,8 @@ type BeginSession = Callable[..., Awaitable[IssuedSession]]
 
 @pytest.fixture
 def begin_session(db: Database, manager: UserManager) -> BeginSession:
-    """`await begin_session(user, kind="cookie")`: a session for *user*, with its client's token."""
+    """`await begin_session(user, kind="cookie")` starts a session for *user* and returns it with its
+    token."""
 
     async def begin(user: User, **options: Any) -> IssuedSession:
         async with db.session() as session:
@@ -122,7 +123,7 @@ def begin_session(db: Database, manager: UserManager) -> BeginSession:
 
 @pytest.fixture
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    """`set_clock(moment)`: freeze the clock at that time."""
+    """`set_clock(moment)` freezes the clock at that time."""
 
     def set_to(moment: datetime) -> None:
         monkeypatch.setattr(clock, "now", lambda: moment)
@@ -214,7 +215,7 @@ type OtherApp = Callable[..., App]
 
 @pytest.fixture(scope="session")
 def other_app(settings: Settings, migrated: str) -> Iterator[OtherApp]:
-    """`other_app(registration="private")`: an application with other settings, created once for all tests."""
+    """`other_app(registration="private")`: an application with other settings, which all tests share."""
     made: dict[str, App] = {}
 
     def build(**changes: object) -> App:
@@ -232,13 +233,13 @@ def other_app(settings: Settings, migrated: str) -> Iterator[OtherApp]:
 async def other_client(app: App, other_app: OtherApp) -> AsyncIterator[OtherClient]:
     """`await other_client(users_prefix="/accounts")`: a client of an application with different settings.
 
-    It uses the same database, so `outbox`, `stored` and the other fixtures see what it does.
+    The application uses the same database, so `outbox`, `stored` and the other fixtures see what it does.
     """
     async with AsyncExitStack() as stack:
 
         async def build(**changes: object) -> httpx.AsyncClient:
             other = other_app(**changes)
-            # Idle connections from many applications would exhaust the server.
+            # Idle connections from many applications would exhaust the server's connection limit.
             stack.push_async_callback(other.state.db.dispose)
             if other.state.settings.redis_url is None:
                 stack.push_async_callback(other.state.limiter.clear)
@@ -256,7 +257,7 @@ async def connected(app: App) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def at_once() -> Callable[..., Awaitable[list[int]]]:
-    """`await at_once(6, send)`: run `send()` six times concurrently and return the sorted statuses."""
+    """`await at_once(6, send)` runs `send()` six times concurrently and returns the sorted statuses."""
 
     async def run(times: int, send: Callable[[], Awaitable[httpx.Response]]) -> list[int]:
         answers = await asyncio.gather(*(send() for _ in range(times)))
@@ -267,7 +268,7 @@ def at_once() -> Callable[..., Awaitable[list[int]]]:
 
 @pytest.fixture
 def headers_of(manager: UserManager) -> Callable[[IssuedSession], dict[str, str]]:
-    """`headers=headers_of(issued)`: what that session's client sends, its cookie or an access token."""
+    """`headers=headers_of(issued)`: the session's cookie or access token, as its client sends it."""
 
     def headers(issued: IssuedSession) -> dict[str, str]:
         if issued.session.kind == "cookie":
@@ -291,7 +292,7 @@ def session_rows(db: Database) -> Callable[[], Awaitable[list[UserSession]]]:
 
 @pytest.fixture
 def change_session(db: Database) -> Callable[..., Awaitable[None]]:
-    """`await change_session(issued.session, kind="cookie")`: write columns of a session directly."""
+    """`await change_session(issued.session, kind="cookie")` writes a session's columns directly."""
 
     async def write(row: UserSession, **columns: object) -> None:
         async with db.session() as session:
@@ -304,7 +305,7 @@ def change_session(db: Database) -> Callable[..., Awaitable[None]]:
 
 @pytest.fixture
 def session_cookie() -> Callable[[httpx.Response], str]:
-    """`session_cookie(answer)`: the only Set-Cookie header in *answer* for the session."""
+    """`session_cookie(answer)`: the session's Set-Cookie header in *answer*. There must be exactly one."""
 
     def find(answer: httpx.Response) -> str:
         cookies = answer.headers.get_list("set-cookie")
@@ -341,7 +342,7 @@ def headers_of_answer(
 
 @pytest.fixture
 async def root(make_user: Callable[..., Awaitable[User]]) -> User:
-    """The superuser that `admin` is logged in as. Its account is the oldest one in a test."""
+    """The superuser that `admin` is logged in as. Theirs is the oldest account in each test."""
     return await make_user("root@example.com", is_superuser=True, created_at=datetime(2020, 1, 1, tzinfo=UTC))
 
 
@@ -362,8 +363,8 @@ async def admin(
 def logins(
     client: httpx.AsyncClient, manager: UserManager, begin_session: BeginSession
 ) -> Callable[[User], Awaitable[Callable[[], Awaitable[list[int]]]]]:
-    """`try_all = await logins(user)` logs in. `await try_all()`: the statuses of requests with the access
-    token, the cookie and the refresh token.
+    """`try_all = await logins(user)` logs in. `await try_all()` returns the statuses of requests with the
+    access token, the cookie and the refresh token.
     """
 
     async def begin(user: User) -> Callable[[], Awaitable[list[int]]]:
@@ -392,9 +393,9 @@ def every_token(
     begin_session: BeginSession,
     change: Callable[..., Awaitable[None]],
 ) -> Callable[[User], Awaitable[Callable[[], Awaitable[set[str]]]]]:
-    """`good = await every_token(user)`: a token of each kind, and an invitation for another address.
+    """`good = await every_token(user)` issues a token of each kind, and an invitation for another address.
 
-    `await good()`: the kinds that still work.
+    `await good()` returns the kinds that still work.
     """
 
     async def issue(user: User) -> Callable[[], Awaitable[set[str]]]:
@@ -421,7 +422,7 @@ def every_token(
                 try:
                     await check(session, token=token)
                 except OwnerRequired:
-                    # The email-change token is valid but not sufficient.
+                    # The token that changes the e-mail address is valid but not sufficient.
                     return True
                 except TokenError:
                     return False
@@ -454,7 +455,7 @@ class Visit:
 
 @pytest.fixture
 def visit(begin_session: BeginSession, manager: UserManager) -> Callable[..., Awaitable[Visit]]:
-    """`headers=(await visit(user, "cookie")).headers`: the headers of a new session for *user*."""
+    """`await visit(user, "cookie")` starts a session for *user*. The result contains its `headers`."""
 
     async def begin(user: User, kind: str = "bearer") -> Visit:
         issued = await begin_session(user, kind=kind)
@@ -473,7 +474,7 @@ type CreateTable = Callable[..., Awaitable[Table]]
 
 @pytest.fixture
 async def create_table(app: App) -> AsyncIterator[CreateTable]:
-    """`await create_table("orders", Column(...))`: a custom table, dropped after the test."""
+    """`await create_table("orders", Column(...))` creates a custom table, which is dropped after the test."""
     engine, tables = app.state.db.get().engine, []
 
     async def create(name: str, *columns: Column[Any]) -> Table:
@@ -491,7 +492,7 @@ async def create_table(app: App) -> AsyncIterator[CreateTable]:
 
 @pytest.fixture
 def do_task(app: App) -> Callable[[str], Awaitable[None]]:
-    """`await do_task("clean")`: run one of the worker's periodic tasks once."""
+    """`await do_task("clean")` runs one of the worker's periodic tasks once."""
 
     async def do(name: str) -> None:
         (task,) = [each for each in app.state.tasks if each.name == name]
@@ -502,7 +503,7 @@ def do_task(app: App) -> Callable[[str], Awaitable[None]]:
 
 @pytest.fixture
 def meanwhile(manager: UserManager, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """`meanwhile(act)`: run `act()` while the next password is being hashed or verified."""
+    """`meanwhile(act)` makes `act()` run while the next password is being hashed or verified."""
 
     def arrange(act: Callable[[], Awaitable[None]]) -> None:
         hash_, verify = manager.hasher.hash, manager.hasher.verify
@@ -524,7 +525,7 @@ def meanwhile(manager: UserManager, monkeypatch: pytest.MonkeyPatch) -> Callable
 
 @pytest.fixture
 def overtake_refresh(manager: UserManager, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """`overtake_refresh(act)`: run `act()` between the read and the write of the next refresh."""
+    """`overtake_refresh(act)` makes `act()` run between the read and the write of the next refresh."""
 
     def arrange(act: Callable[[], Awaitable[object]]) -> None:
         by_id = manager.sessions.by_id
@@ -570,7 +571,7 @@ class Refused(Exception):
 
 @pytest.fixture
 def fail(manager: UserManager) -> Callable[..., None]:
-    """`fail("on_after_login")`: make that hook write a row, send an e-mail and raise an exception."""
+    """`fail("on_after_login")` makes that hook write a row, send an e-mail and raise an exception."""
 
     def replace(name: str, error: type[Exception] | Exception = Refused) -> None:
         async def hook(user: User, *rest: object) -> None:

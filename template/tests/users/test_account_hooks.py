@@ -13,7 +13,7 @@ KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
 
 @pytest.fixture
 def calls(manager):
-    """`seen = calls("on_after_logout")`: the arguments of every call to that hook."""
+    """`seen = calls("on_after_logout")` records the arguments of every call to that hook."""
 
     def replace(name):
         seen = []

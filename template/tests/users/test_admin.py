@@ -38,7 +38,7 @@ def read_all(admin, read_on):
 
 @pytest.fixture
 def make_users(make_user):
-    """`await make_users("ada", "bob", created_at=...)`: one account per name. The last one is the newest."""
+    """`await make_users("ada", "bob")` creates one account per name. The last one is the newest."""
 
     async def make(*names, **columns):
         return [
@@ -426,7 +426,7 @@ async def test_sending_a_reset_is_audited_once(admin, root, make_user, events):
 
 @pytest.fixture
 def happen(db, manager):
-    """`await happen(user, 3)`: record that many events for the account."""
+    """`await happen(user, 3)` records that many events for the account."""
     from app.users import record
 
     async def write(user, times=1):
@@ -502,7 +502,7 @@ async def test_invalid_log_parameters_are_refused(admin, query):
 
 
 async def test_attempts_by_unknown_users_are_logged(admin, client):
-    """Checklist 39: the event has the IP address and browser, but not what was entered."""
+    """Checklist 39: the event contains the IP address and browser, but not what was entered."""
     browser = {"User-Agent": "curl/8.5.0"}
     await client.post(
         "/users/login", json={"email": "secret@example.com", "password": "hunter2"}, headers=browser

@@ -19,7 +19,7 @@ INSTANT = timedelta(microseconds=1)
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
-# Events on the account "ada", caused by its owner or by the superuser "root"
+# Events for the account "ada", caused by its owner or by the superuser "root"
 
 
 async def logs_in(it):
@@ -302,7 +302,7 @@ class Life:
 
 @pytest.fixture
 def begin(client, manager, change, set_clock, make_user, visit):
-    """`it = await begin()`: two accounts and their sessions, at noon, with an empty log."""
+    """`it = await begin()` creates two accounts and their sessions at noon, with an empty log."""
 
     async def prepare():
         return await Life(client, manager, change, set_clock).begin(make_user, visit)
@@ -336,7 +336,7 @@ async def test_each_event_is_audited_once(begin, lines, happens, expected):
 
 @FLOWS
 async def test_an_event_has_time_address_and_browser_but_no_secret(begin, events, happens, expected):
-    """Checklist 39; ASVS 16.2.1 and 16.2.5: no column has a password, token, hash or e-mail address."""
+    """Checklist 39; ASVS 16.2.1 and 16.2.5: no column contains a password, token, hash or e-mail address."""
     it = await begin()
 
     await happens(it)

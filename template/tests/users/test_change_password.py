@@ -12,7 +12,7 @@ NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def change_password(client):
-    """`await change_password(visit)`: what a front end sends, optionally with a different body."""
+    """`await change_password(visit)` sends what a front end would send, optionally with a different body."""
 
     async def send(visit, body=BODY, **headers):
         return await client.post("/users/me/password", json=body, headers=visit.headers | headers)
@@ -22,7 +22,7 @@ def change_password(client):
 
 @pytest.fixture
 def log_in(client):
-    """`await log_in("password")`: the status of Ada's login attempt."""
+    """`await log_in("password")` tries to log Ada in and returns the status."""
 
     async def send(password):
         answer = await client.post("/users/login", json={"email": "ada@example.com", "password": password})

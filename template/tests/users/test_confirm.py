@@ -20,7 +20,7 @@ def start(set_clock):
 
 @pytest.fixture
 def confirm(client):
-    """`await confirm(headers, password="...")`: the response to a confirmation."""
+    """`await confirm(headers, password="...")` confirms the password and returns the response."""
 
     async def send(headers, **body):
         return await client.post("/users/me/confirm", json=PASSWORD | body, headers=headers)
@@ -40,7 +40,7 @@ def status_of_export(client):
 
 @pytest.fixture
 def headers_of_session(headers_of, headers_of_answer):
-    """`headers_of_session(issued, answer)`: what the client sends after that response."""
+    """`headers_of_session(issued, answer)`: the headers that the client sends after that response."""
 
     def headers(issued, answer):
         return headers_of_answer(answer) if issued.session.kind == "cookie" else headers_of(issued)
@@ -264,7 +264,7 @@ async def test_concurrent_confirmations_of_a_bearer_session_all_succeed(
 
 @pytest.fixture
 def meanwhile(manager, monkeypatch):
-    """`meanwhile(act)`: run `act()` while the password is being verified."""
+    """`meanwhile(act)` makes `act()` run while the password is being verified."""
 
     def arrange(act):
         verify = manager.hasher.verify

@@ -17,7 +17,7 @@ FROM_A_PAGE = {"Sec-Fetch-Site": "same-origin"}
 
 @pytest.fixture
 def log_in(client):
-    """`await log_in(remember=False)`: the response to Ada's login in a browser that sends *cookie*."""
+    """`await log_in(remember=False)` logs Ada in from a browser that sends *cookie*. Returns the response."""
 
     async def send(cookie=None, **body):
         headers = FROM_A_PAGE | ({"Cookie": cookie} if cookie else {})
@@ -173,7 +173,7 @@ async def test_an_invalid_body_is_refused_without_hashing(log_in, make_user, has
 
 @pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.test"}])
 async def test_another_site_cannot_log_a_user_in(client, make_user, hash_calls, headers):
-    """Login CSRF: the victim would work in the attacker's account."""
+    """Otherwise, the victim could be made to work in the attacker's account (login CSRF)."""
     await make_user("ada@example.com")
 
     answer = await client.post("/users/login/cookie", json=ADA, headers=headers)

@@ -1,4 +1,4 @@
-"""DELETE /users/me: immediately, or after DELETION_GRACE_DAYS, during which a login cancels the deletion."""
+"""DELETE /users/me: immediate deletion, or a grace period in which logging in cancels the deletion."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +22,7 @@ GRACES = pytest.mark.parametrize("grace", [timedelta(), WEEK], ids=["at once", "
 
 @pytest.fixture
 def delete(client):
-    """`await delete(visit)`: what a front end sends."""
+    """`await delete(visit)` sends what a front end would send."""
 
     async def send(visit, **headers):
         return await client.delete("/users/me", headers=visit.headers | headers)
@@ -32,7 +32,7 @@ def delete(client):
 
 @pytest.fixture
 def deleted(manager, make_user, visit, delete, set_clock):
-    """`await deleted("ada@example.com")`: an account deleted at noon, with a grace period of a week."""
+    """`await deleted("ada@example.com")` deletes a new account at noon, with a grace period of a week."""
 
     async def make(email="ada@example.com", **columns):
         manager.deletion_grace = WEEK

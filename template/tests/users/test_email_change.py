@@ -18,8 +18,7 @@ FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Fi
 
 @pytest.fixture
 def ask(client):
-    """`await ask(visit)`: what a front end sends to request a new address, optionally with a different
-    body."""
+    """`await ask(visit)` sends what a front end would send to request a new address."""
 
     async def send(visit, new_email=NEW, **headers):
         return await client.post(
@@ -89,7 +88,7 @@ async def test_the_new_address_does_not_log_in_before_its_link_is_used(
 
 
 async def test_a_requested_address_can_still_be_registered(client, make_user, visit, ask):
-    """Otherwise anyone could block the registration of any address."""
+    """Otherwise, anyone could block the registration of any address."""
     await ask(await visit(await make_user()))
 
     answer = await client.post("/users/register", json=PASSWORD | {"email": NEW})
@@ -350,7 +349,7 @@ async def test_a_reset_invalidates_the_link(client, manager, make_user, pending)
     assert (await client.post(link, json=new)).status_code == 400
 
 
-# The page of the link
+# The link's page
 
 
 async def test_a_dead_link_shows_an_explanation(client):

@@ -17,7 +17,7 @@ NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def export(client):
-    """`await export(visit)`: the owner's response."""
+    """`await export(visit)` requests the owner's export and returns the response."""
 
     async def read(visit):
         return await client.get("/users/me/export", headers=visit.headers)
@@ -42,7 +42,7 @@ async def letters(create_table):
 
 @pytest.fixture
 def write(db, letters):
-    """`await write(id=1, sender_id=user.id)`: add a row to that table."""
+    """`await write(id=1, sender_id=user.id)` adds a row to the `letters` table."""
 
     async def send(**columns):
         async with db.session() as session:

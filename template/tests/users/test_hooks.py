@@ -14,7 +14,7 @@ NEW = {"password": "a brand new password"}
 
 @pytest.fixture
 def record(manager):
-    """`calls = record("on_after_login")`: the arguments of every call to that hook."""
+    """`calls = record("on_after_login")` records the arguments of every call to that hook."""
 
     def replace(name):
         calls = []
@@ -161,7 +161,7 @@ async def test_a_hook_finds_the_services_of_its_application(app, client, manager
 
 
 def test_every_hook_in_the_file_is_called():
-    """A misspelled name would silently do nothing."""
+    """A hook with a misspelled name would silently do nothing."""
     defined = {name for name in vars(hooks) if name.startswith("on_")}
 
     assert defined <= set(HOOKS)

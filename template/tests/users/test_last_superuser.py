@@ -1,6 +1,6 @@
 """The last active superuser cannot be removed in any way.
 
-Otherwise administration would require access to the server.
+Otherwise, administration would require access to the server.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ async def boss(make_user):
 
 @pytest.fixture
 def take(manager, db):
-    """`await take("demoted", user)`: remove a superuser's rights through the manager."""
+    """`await take("demoted", user)` removes a superuser's privileges through the manager."""
 
     async def run(how, user):
         async with db.session() as session:

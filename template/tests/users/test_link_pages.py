@@ -1,4 +1,4 @@
-"""The pages of e-mailed links: opening a page changes nothing, and its button works once."""
+"""The pages behind e-mailed links: opening a page changes nothing, and its button works only once."""
 
 import re
 
@@ -9,12 +9,12 @@ OWN = {"password": "correct horse battery"}
 NEW = {"password": "a brand new password"}
 
 BUTTON = {"Content-Type": "application/x-www-form-urlencoded"}
-"""What a browser sends for a form without fields."""
+"""What a browser sends with a form that has no fields."""
 
 
 @pytest.fixture
 def links(manager, make_user):
-    """`await links()`: an account and the paths of its two e-mailed links."""
+    """`await links()` creates an account and returns it with the paths of its two e-mailed links."""
 
     async def make():
         user = await make_user("ada@example.com")

@@ -85,7 +85,7 @@ async def test_an_address_without_an_account_is_refused(client, email):
     ],
 )
 async def test_an_invalid_body_is_refused_without_hashing(client, hash_calls, body):
-    """Otherwise a password of any length would be hashed."""
+    """Otherwise, a password of any length would be hashed."""
     answer = await client.post("/users/login", json=body)
 
     assert answer.status_code == 400

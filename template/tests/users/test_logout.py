@@ -1,4 +1,4 @@
-"""POST /users/logout ends this session immediately, and nothing else."""
+"""POST /users/logout ends this session immediately, and no other session."""
 
 import pytest
 
@@ -7,7 +7,7 @@ KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
 
 @pytest.fixture
 def log_out(client):
-    """`await log_out(headers, refresh_token=...)`: the response to a logout."""
+    """`await log_out(headers, refresh_token=...)` logs out and returns the response."""
 
     async def send(headers=None, **body):
         return await client.post("/users/logout", headers=headers, json=body or None)

@@ -1,4 +1,4 @@
-"""UserManager without HTTP: one group for each public method, in the order of an account's life."""
+"""UserManager without HTTP. The tests are grouped by method, in the order of an account's life."""
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -19,7 +19,7 @@ NEW = "a brand new password"
 
 @pytest.fixture
 def changed(manager, db):
-    """`await changed(user, email=...)`: `UserManager.update` in its own transaction."""
+    """`await changed(user, email=...)` calls `UserManager.update` in its own transaction."""
 
     async def update(user, **values):
         async with db.session() as session:

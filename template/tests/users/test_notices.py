@@ -24,7 +24,7 @@ SAFARI = (
 
 @pytest.fixture
 def log_in(client):
-    """`await log_in(SAFARI)`: Ada logs in with that browser."""
+    """`await log_in(SAFARI)` logs Ada in with that browser."""
 
     async def send(user_agent, path="/users/login", **changes):
         headers = {"User-Agent": user_agent, "Origin": "http://test"}
@@ -305,7 +305,7 @@ async def test_another_users_browser_is_unknown(make_user, log_in, subjects):
 
 @pytest.fixture
 def notice_for(make_user, log_in, outbox):
-    """`await notice_for(agent)`: the notice about a login with that user agent."""
+    """`await notice_for(agent)` logs in with that user agent and returns the resulting notice."""
 
     async def read(user_agent):
         await make_user()

@@ -11,7 +11,7 @@ OLD = {"password": "correct horse battery"}
 
 @pytest.fixture
 def reset(client):
-    """`await reset(token)`: what a front end sends, optionally with a different body."""
+    """`await reset(token)` sends what a front end would send, optionally with a different body."""
 
     async def send(token, body=NEW):
         return await client.post(f"/users/password-reset/{token}", json=body)

@@ -1,4 +1,4 @@
-"""The profile: owners can change your own columns and nothing else."""
+"""The profile: owners can change the language and the columns that you have added, and nothing else."""
 
 import pytest
 
@@ -30,7 +30,7 @@ async def test_other_fields_are_ignored(client, make_user, login, stored):
 
 
 def test_profile_fields_do_not_overlap_the_template():
-    """Checklist 38: `ProfileUpdate` is for your own columns."""
+    """Checklist 38: `ProfileUpdate` is for the language and your own columns."""
     fields = set(ProfileUpdate.__struct_fields__)
 
     assert fields & TEMPLATE_COLUMNS == set()
@@ -39,7 +39,7 @@ def test_profile_fields_do_not_overlap_the_template():
 
 @pytest.mark.parametrize("column", sorted(TEMPLATE_COLUMNS))
 async def test_the_manager_refuses_to_update_template_columns(manager, make_user, db, column):
-    """Checklist 38: it refuses even if you add such a field."""
+    """Checklist 38: the manager refuses even if you add such a field to `ProfileUpdate`."""
     user = await make_user("ada@example.com")
 
     async with db.session() as session:

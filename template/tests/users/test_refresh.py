@@ -21,7 +21,7 @@ def start(set_clock):
 
 @pytest.fixture
 def refresh(client):
-    """`await refresh(token)`: the response to a refresh."""
+    """`await refresh(token)` refreshes the session and returns the response."""
 
     async def send(token):
         return await client.post("/users/token/refresh", json={"refresh_token": token})
@@ -31,7 +31,7 @@ def refresh(client):
 
 @pytest.fixture
 def rotate(refresh):
-    """`await rotate(token)`: the refresh token that replaces *token*."""
+    """`await rotate(token)` exchanges *token* for the refresh token that replaces it."""
 
     async def send(token):
         return (await refresh(token)).json()["refresh_token"]
@@ -112,7 +112,7 @@ async def test_reuse_within_the_grace_period_returns_tokens_of_the_same_session(
 async def test_reuse_after_the_grace_period_ends_the_session(
     refresh, rotate, make_user, begin_session, is_alive, session_rows, set_clock, age
 ):
-    """Checklist 37: this is committed even though the response is 401."""
+    """Checklist 37: the end of the session is committed even though the response is 401."""
     issued = await begin_session(await make_user())
     newest = await rotate(issued.token)
 

@@ -1,4 +1,4 @@
-"""Superusers: only they can use the administration, and they can neither see nor set a password."""
+"""Administration: only superusers can use it, and they can neither see nor set a password."""
 
 import asyncio
 from contextlib import suppress
@@ -425,11 +425,11 @@ async def test_every_session_of_every_account_can_be_ended(manager, db, make_use
     assert await hers() == await his() == [401, 401, 401]
 
 
-# Checklist 23: the last superuser. test_last_superuser.py tests each way of removing it.
+# Checklist 23: the last superuser. test_last_superuser.py tests each way to remove the last one.
 
 
 async def test_the_last_superuser_keeps_the_role(admin, root, make_user, stored):
-    """Checklist 23: otherwise administration would require access to the server."""
+    """Checklist 23: otherwise, administration would require access to the server."""
     await make_user("disabled@example.com", is_superuser=True, is_active=False)
 
     answers = [
@@ -466,7 +466,7 @@ def side_by_side(manager, monkeypatch):
 
 @pytest.mark.usefixtures("side_by_side")
 async def test_two_superusers_cannot_both_demote_each_other(manager, db, make_user, accounts):
-    """Checklist 23; CWE-367: one waits for the other and is then the last superuser."""
+    """Checklist 23; CWE-367: one change waits for the other and then fails."""
     users = [await make_user(email, is_superuser=True) for email in ("ada@example.com", "bob@example.com")]
 
     async def demote(user):

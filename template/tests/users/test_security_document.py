@@ -13,11 +13,11 @@ PROJECT = Path(__file__).parent.parent.parent
 SECURITY = "\n".join(
     path.read_text("utf-8") for path in (PROJECT / "SECURITY.md", *PROJECT.glob("app/*/SECURITY.md"))
 )
-"""The features' own pages are included."""
+"""The text of SECURITY.md and of the features' own SECURITY.md files."""
 
 
 def _rows(first_cell: str) -> Iterator[tuple[str, list[str]]]:
-    """All table rows whose first cell matches: that cell's content and the other cells."""
+    """For each table row whose first cell matches *first_cell*, the matched part and the other cells."""
     for line in SECURITY.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if found := re.fullmatch(first_cell, cells[0]):

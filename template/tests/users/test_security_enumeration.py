@@ -199,7 +199,8 @@ async def test_an_unknown_and_a_used_link_get_the_same_response(client, manager,
 
 
 async def test_no_mail_is_sent_before_the_response(client, db, settings, make_user, login, monkeypatch):
-    """Checklist 14: e-mail is sent from the outbox. Otherwise the response time would reveal who gets one."""
+    """Checklist 14: e-mails are sent from the outbox. Otherwise, the response time would reveal who gets
+    one."""
     sent = []
 
     async def send(self, message):

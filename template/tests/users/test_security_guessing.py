@@ -40,7 +40,7 @@ PER_BROWSER = Rate.parse(ROW.browser).count
 
 @pytest.fixture
 def at(app, set_clock):
-    """`await at("198.51.100.7", "POST", "/users/login", json=WRONG)`: a request from that address."""
+    """`await at("198.51.100.7", "POST", "/users/login")` sends a request from that IP address."""
     set_clock(NOON)
 
     async def send(address, method, path, **options):
@@ -53,7 +53,7 @@ def at(app, set_clock):
 
 @pytest.fixture
 def guess(at):
-    """`await guess("198.51.100.7")`: the status of a login with a wrong password from that IP address."""
+    """`await guess("198.51.100.7")` sends a wrong password from that IP address and returns the status."""
 
     async def send(address, email=EMAIL, path="/users/login", headers=OF_A_PAGE):
         answer = await at(address, "POST", path, json=WRONG | {"email": email}, headers=headers)
@@ -64,7 +64,7 @@ def guess(at):
 
 @pytest.fixture
 def flood(guess):
-    """`await flood(addresses, emails)`: guess from each address for each account, concurrently."""
+    """`await flood(addresses, emails)` guesses from each IP address, for each account, concurrently."""
 
     async def send(addresses, emails):
         return await asyncio.gather(*map(guess, addresses, emails))
@@ -128,7 +128,7 @@ async def test_an_address_is_refused_before_the_body_is_read(at, guess):
 
 @pytest.fixture
 def ways(at, manager, make_user, visit, change):
-    """`await ways(name)`: the status after sending a wrong password for Ada's account in that way."""
+    """`await ways.give(name)` sends a wrong password for Ada's account in that way and returns the status."""
     names = SimpleNamespace()
 
     async def begin():
@@ -176,7 +176,8 @@ WITHOUT_A_LOGIN = [
 @pytest.mark.parametrize("first", WITHOUT_A_LOGIN)
 @pytest.mark.parametrize("second", WITHOUT_A_LOGIN)
 async def test_all_routes_share_one_count(ways, first, second):
-    """Checklist 10; ASVS 6.3.4: in JSON or forms, at login or with links, however the address is spelled."""
+    """Checklist 10; ASVS 6.3.4: JSON and forms, logins and links, and all spellings of the address count
+    together."""
     await ways.begin()
 
     used_up = [await ways.give(first) for _ in range(PER_PAIR)]
@@ -247,7 +248,7 @@ async def test_the_owner_can_confirm_while_strangers_guess(flood, at, visit, mak
 async def test_a_reset_lets_the_owner_log_in_with_a_new_browser(
     at, flood, manager, make_user, browser_of_answer
 ):
-    """Checklist 11: the owner of the mailbox does not have to wait for strangers."""
+    """Checklist 11: the owner of the mailbox does not have to wait for strangers to stop guessing."""
     user = await make_user(EMAIL)
     await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
     new = {"password": "a brand new password"}
@@ -274,7 +275,7 @@ async def test_the_block_caused_by_strangers_expires(at, flood, make_user, set_c
 
 @pytest.fixture
 def hundred_failures(change):
-    """`await hundred_failures(user)`: leave the account one wrong password away from being locked."""
+    """`await hundred_failures(user)` leaves the account one wrong password away from being locked."""
 
     async def set_to(user):
         await change(user, failed_logins=MAX_FAILED_LOGINS - 1)
@@ -298,7 +299,7 @@ async def test_a_hundred_consecutive_wrong_passwords_lock_the_account(
 async def test_the_owner_is_notified_once_and_unlocks_by_mail(
     at, guess, manager, make_user, hundred_failures, outbox, stored
 ):
-    """Checklist 11: unlocking requires no administrator."""
+    """Checklist 11: unlocking does not require an administrator."""
     user = await make_user(EMAIL)
     await hundred_failures(user)
     for number in range(3):

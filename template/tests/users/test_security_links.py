@@ -46,7 +46,7 @@ class Link:
 
 @pytest.fixture
 def link(db, manager, make_user):
-    """`await link("verify")`: an e-mailed link for a new account."""
+    """`await link("verify")` issues an e-mailed link for a new account."""
 
     async def make(purpose):
         path = f"/users/{purpose}"
@@ -66,7 +66,8 @@ def link(db, manager, make_user):
 
 @pytest.fixture
 def use(client):
-    """`await use("body", link, NEW)`: use the link with the token in the path, in the form or in the body."""
+    """`await use("body", link, NEW)` uses the link: as JSON, as a form, or as JSON with the token in the
+    body."""
 
     async def send(way, link, body):
         sends = {
@@ -108,7 +109,7 @@ async def test_opening_a_link_changes_nothing(open_link, link, contents, purpose
 
 @EACH
 async def test_an_opened_link_still_works(open_link, link, use, purpose):
-    """Checklist 26: otherwise the first scanner would use it up."""
+    """Checklist 26: otherwise, the first scanner would use it up."""
     mailed = await link(purpose)
     for method in METHODS:
         await open_link(mailed.address, method)
@@ -171,7 +172,7 @@ async def test_only_one_of_two_concurrent_uses_succeeds(link, use, at_once, purp
 @WAYS
 @pytest.mark.parametrize("password", [REFUSED["password"], "example-example"])
 async def test_a_refused_password_keeps_the_link_valid(link, use, contents, purpose, way, password):
-    """Checklist 28: however the password is sent, and even if it is rejected for resembling the address."""
+    """Checklist 28: this applies to every way of sending a password, even one that resembles the address."""
     mailed = await link(purpose)
     before = await contents()
 
@@ -225,7 +226,8 @@ def answers_of(client, open_link, use):
 @EACH
 @WAYS
 async def test_no_response_is_cached_or_sends_a_referrer(link, answers_of, purpose, way):
-    """Checklist 30; ASVS 3.4.5, 14.3.2: for pages and JSON, valid and dead links, and rejected requests."""
+    """Checklist 30; ASVS 3.4.5, 14.3.2: this includes pages and JSON, valid and dead links, and rejected
+    requests."""
     answers = await answers_of(await link(purpose), way)
 
     assert answers[3].is_success
@@ -262,7 +264,8 @@ async def test_no_response_has_the_token_or_loads_external_resources(link, answe
 
 @SETTING_A_PASSWORD
 async def test_the_token_is_moved_out_of_the_url_of_a_password_form(client, link, purpose):
-    """Checklist 30: it appears neither in the history nor on screen. Only a cookie in this browser has it."""
+    """Checklist 30: neither the history nor the screen shows the token. Only a cookie in this browser holds
+    it."""
     mailed = await link(purpose)
 
     opened = await client.get(mailed.address)
@@ -290,7 +293,7 @@ async def test_the_form_without_the_token_works_once(client, link, purpose):
 @SETTING_A_PASSWORD
 @pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"}])
 async def test_another_site_cannot_use_the_cookie(client, link, purpose, headers):
-    """Checklist 35: otherwise it could choose the password."""
+    """Checklist 35: otherwise, that site could choose the password."""
     mailed = await link(purpose)
     cookie = {"Cookie": f"__Host-{purpose}={mailed.token}"}
 
@@ -415,7 +418,8 @@ async def test_the_email_change_page_does_not_show_the_old_address(open_link, li
 
 @EACH
 async def test_every_form_accepts_pasted_text_unchanged(open_link, link, use, purpose):
-    """Checklist 7; ASVS 6.2.7, 6.2.8: no script prevents it, and no `maxlength` truncates it."""
+    """Checklist 7; ASVS 6.2.7, 6.2.8: no script prevents pasting, and no `maxlength` truncates the
+    text."""
     mailed = await link(purpose)
 
     pages = [await open_link(mailed.address), await use("form", mailed, mailed.bad)]

@@ -133,7 +133,7 @@ async def test_concurrent_registrations_create_one_account(private, accounts, at
 async def test_registering_a_taken_address_does_not_make_the_browser_known(
     private, client, manager, make_user, stored, browser_of_answer
 ):
-    """Checklist 29: otherwise an owner who tries to register would confirm someone else's password."""
+    """Checklist 29: otherwise, an owner who tries to register would confirm someone else's password."""
     user = await make_user("ada@example.com")
 
     answer = await private.post("/users/register", json=ADA)
@@ -161,7 +161,7 @@ WAYS_TO_LOG_IN = ["/users/login", "/users/login/cookie"]
 
 @pytest.fixture
 def as_stranger(private, browser_of_answer):
-    """`await as_stranger("ada@example.com", path)`: register, log in and try eleven wrong passwords."""
+    """`await as_stranger("ada@example.com", path)` registers, logs in and tries eleven wrong passwords."""
 
     async def explore(email, path):
         own = {"email": email, "password": "a password of the attacker"}
@@ -353,7 +353,7 @@ async def test_resetting_the_password_of_such_an_account_takes_it_over(
 async def test_registering_again_does_not_confirm_the_existing_password(
     private, client, attacked, status_of, browser_of_answer
 ):
-    """Checklist 29: the owner tries to register and opens the link of the attacker's registration."""
+    """Checklist 29: the owner tries to register and opens the link from the attacker's registration."""
     own = browser_of_answer(await private.post("/users/register", json=ADA))
 
     await client.post(f"/users/verify/{attacked[0]}", headers=own)

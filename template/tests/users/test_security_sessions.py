@@ -21,7 +21,7 @@ KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
 
 @pytest.fixture
 def status_of_refresh(client):
-    """`await status_of_refresh(token)`: the status of a refresh."""
+    """`await status_of_refresh(token)` refreshes the session and returns the status."""
 
     async def ask(token):
         return (await client.post("/users/token/refresh", json={"refresh_token": token})).status_code
@@ -31,7 +31,7 @@ def status_of_refresh(client):
 
 @pytest.fixture
 def log_in(client):
-    """`await log_in(cookie)`: log Ada in with a browser that has *cookie*."""
+    """`await log_in(cookie)` logs Ada in with a browser that has *cookie*."""
 
     async def send(cookie=""):
         headers = FROM_A_PAGE | {"Cookie": cookie}
@@ -126,7 +126,7 @@ async def test_an_idle_session_ends(
 
 @pytest.fixture
 def use_until(client, set_clock, headers_of):
-    """`await use_until(moment, issued)`: use the session every ten days until *moment*."""
+    """`await use_until(moment, issued)` uses the session every ten days until *moment*."""
 
     async def use(moment, issued):
         seen = START
@@ -184,7 +184,7 @@ async def test_logging_out_again_succeeds(client, make_user, begin_session, head
 
 @pytest.fixture
 def act(client, make_user, begin_session, headers_of):
-    """`await act("disable", headers, user)`: perform that action on the account."""
+    """`await act("disable", headers, user)` performs that action on the account."""
 
     async def do(name, headers, user):
         root = await make_user("root@example.com", is_superuser=True)

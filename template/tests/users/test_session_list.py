@@ -30,7 +30,7 @@ def sessions(client):
 
 @pytest.fixture
 def give_sessions(db):
-    """`await give_sessions(user, 120, last_seen_at=...)`: create that many live sessions for *user*."""
+    """`await give_sessions(user, 120, last_seen_at=...)` creates that many live sessions for *user*."""
 
     async def give(user, number, *, last_seen_at):
         times = {"created_at": last_seen_at, "authenticated_at": last_seen_at, "last_seen_at": last_seen_at}
@@ -161,7 +161,7 @@ async def test_other_users_sessions_are_not_shown(make_user, visit, sessions):
 
 
 async def test_sessions_that_have_ended_are_not_shown(client, make_user, visit, sessions, set_clock):
-    """One session was logged out, one is past each of the two limits, and one still works."""
+    """One session is past its idle limit, one was logged out, and one still works."""
     user = await make_user()
     set_clock(NOON)
     await visit(user)

@@ -7,7 +7,7 @@ from app.users import InvalidEmail, InvalidPassword, UserAlreadyExists
 
 @pytest.fixture
 def update(manager, db):
-    """`await update(user, email=...)` in its own transaction."""
+    """`await update(user, email=...)` calls `UserManager.update` in its own transaction."""
 
     async def run(user, **values):
         async with db.session() as session:
@@ -115,7 +115,8 @@ async def test_the_index_catches_a_concurrently_taken_address(
 
 
 async def test_both_of_two_concurrent_changes_invalidate_tokens(manager, db, make_user, stored):
-    """If one update of password_version were lost, a token created between the two would stay valid."""
+    """If one update of password_version were lost, a token created between the two changes would stay
+    valid."""
     user = await make_user()
     async with db.session() as session:
         early = await manager.get_by_id(session, user.id)

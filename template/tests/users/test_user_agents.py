@@ -1,4 +1,4 @@
-"""Browser descriptions: recognizable to their owner and stable across updates."""
+"""Browser descriptions: owners recognize their browsers, and updates do not change the descriptions."""
 
 import pytest
 
@@ -78,7 +78,7 @@ def test_a_browser_is_described_by_name_and_system(user_agent: str, name: str):
     ],
 )
 def test_a_browser_update_keeps_the_description(before: str, after: str):
-    """Otherwise every browser update would trigger a notice of a new login."""
+    """Otherwise, every browser update would trigger a notice about a new login."""
     assert browser_of(f"{WINDOWS}; {before}") == browser_of(f"{WINDOWS}; {after}")
 
 

@@ -7,7 +7,7 @@ ADA = {"email": "ada@example.com"}
 
 @pytest.fixture
 def verify(client):
-    """`await verify(token)`: what the button on the link's page sends."""
+    """`await verify(token)` sends what the button on the link's page would send."""
 
     async def send(token):
         return await client.post(f"/users/verify/{token}")

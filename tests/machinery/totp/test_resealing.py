@@ -112,7 +112,7 @@ async def test_what_no_key_opens_is_kept_and_named(owner, reseal, stored):
 
     assert result.exit_code == 1
     assert "sealed_secret: 1 unreadable\n" in result.output
-    assert "No secret decrypts 2 of the values." in result.stderr
+    assert "2 of the values cannot be decrypted with any known secret." in result.stderr
     assert await stored() == before
 
 

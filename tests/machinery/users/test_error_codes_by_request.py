@@ -11,6 +11,7 @@ from hawkapi_mail import EmailMessage
 from pyotp.totp import TOTP
 from sqlalchemy import Column, ForeignKey, Integer, String, literal, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm.exc import StaleDataError
 
 from app import clock
 from app.database import Db
@@ -431,6 +432,10 @@ async def test_already_exists(failing):
         await db.flush()
 
     shows(await failing(handler), "already_exists")
+
+
+async def test_conflict(failing):
+    shows(await failing(raising(StaleDataError("the row is gone"))), "conflict")
 
 
 async def test_unstorable_value(failing):

@@ -1,8 +1,10 @@
 """The export is written in parts, each from a batch of rows."""
 
+from ipaddress import IPv4Address
+
 import msgspec
 import pytest
-from sqlalchemy import Column, ForeignKey, Integer, String, insert
+from sqlalchemy import JSON, Column, ForeignKey, Integer, LargeBinary, String, Text, TypeDecorator, insert
 
 from app.users import export
 from app.users.audit import record
@@ -66,6 +68,44 @@ async def test_a_key_may_have_several_columns_or_none(make_user, exported, creat
 
     assert [(each["row"], each["seat"]) for each in found["seats"]] == places
     assert sorted(each["page"] for each in found["visits"]) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("kind", "size"), [(LargeBinary, 1), (Text, 20), (JSON, 20), (String(80), 500)])
+async def test_rows_that_can_be_large_are_read_in_small_batches(
+    app, make_user, create_table, owner, db, monkeypatch, kind, size
+):
+    monkeypatch.undo()
+    user = await make_user()
+    content = Column("content", kind)
+    files = await create_table("files", Column("id", Integer, primary_key=True), content, owner())
+    async with db.session() as session:
+        await session.execute(insert(files), [{"id": number, "user_id": user.id} for number in range(501)])
+
+    sizes = [len(rows) async for rows in export._rows(app.state, files, user.id)]
+
+    assert (sizes[0], sum(sizes)) == (size, 501)
+
+
+class Address(TypeDecorator[IPv4Address]):
+    impl = String(15)
+    cache_ok = True
+
+    def process_bind_param(self, value, dialect):
+        return str(value)
+
+    def process_result_value(self, value, dialect):
+        return IPv4Address(value)
+
+
+async def test_a_value_without_a_json_type_is_text(make_user, exported, create_table, owner, db):
+    user = await make_user()
+    hosts = await create_table("hosts", Column("address", Address(), primary_key=True), owner())
+    async with db.session() as session:
+        await session.execute(insert(hosts).values(address=IPv4Address("192.0.2.1"), user_id=user.id))
+
+    found = (await exported(user)).related_records
+
+    assert [each["address"] for each in found["hosts"]] == ["192.0.2.1"]
 
 
 async def test_no_connection_is_held_while_the_client_reads(app, make_user, visit):

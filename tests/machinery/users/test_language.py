@@ -84,6 +84,17 @@ async def test_a_mail_is_in_the_language_of_its_user(client, make_user, outbox, 
     assert f'<html lang="{"en" if language == "en" else "de"}">' in mail.html_body
 
 
+async def test_a_mail_in_a_regional_language_has_its_bcp_47_tag(client, make_user, outbox, monkeypatch):
+    codes = ["en", "pt_BR"]
+    monkeypatch.setattr("app.i18n.languages", lambda: codes)
+    await make_user("ada@example.com", language="pt_BR")
+
+    await client.post("/users/password-reset/request", json={"email": "ada@example.com"})
+
+    [mail] = await outbox()
+    assert '<html lang="pt-BR">' in mail.html_body
+
+
 async def test_what_a_superuser_sends_is_in_the_language_of_its_reader(client, make_user, login, outbox):
     reader = await make_user("ada@example.com", language="de")
     boss = await make_user("boss@example.com", language="en", is_superuser=True)

@@ -428,3 +428,30 @@ async def test_attempts_refused_by_one_window_do_not_count_in_the_other(counted,
     allowed = counted(rates)
 
     assert [await allowed(NOON + timedelta(minutes=minute), 100) for minute in range(4)] == [1, 1, 1, 0]
+
+
+async def test_scheduling_a_deletion_keeps_the_browser_known(at, guess, manager, make_user):
+    """Checklist 11: strangers cannot keep the owner from logging in to cancel the deletion."""
+    manager.deletion_grace = timedelta(days=30)
+    await make_user(EMAIL, is_verified=True)
+    login = await at("203.0.113.5", "POST", "/users/login", json=RIGHT)
+    device = {"Cookie": f"__Host-device={login.cookies['__Host-device']}"}
+    token = {"Authorization": f"Bearer {login.json()['access_token']}"}
+    deletion = await at("203.0.113.5", "DELETE", "/users/me", headers=device | token)
+    device = {"Cookie": f"__Host-device={deletion.cookies['__Host-device']}"}
+    for address in ("198.51.100.1", "198.51.100.2"):
+        for _ in range(PER_PAIR):
+            await guess(address)
+
+    again = await at("203.0.113.5", "POST", "/users/login", json=RIGHT, headers=device)
+
+    assert (deletion.status_code, again.status_code) == (204, 200)
+
+
+async def test_a_deletion_in_an_unknown_browser_does_not_make_it_known(at, manager, make_user, login):
+    manager.deletion_grace = timedelta(days=30)
+    user = await make_user(EMAIL, is_verified=True)
+
+    deletion = await at("203.0.113.5", "DELETE", "/users/me", headers=login(user))
+
+    assert (deletion.status_code, deletion.headers.get_list("set-cookie")) == (204, [])

@@ -352,3 +352,36 @@ async def test_an_owner_is_notified_while_counting_is_unavailable(
     answer = await log_in_with("Browser2")
 
     assert (answer.status_code, await mails_to("ada")) == (200, 1)
+
+
+# Strangers cannot keep an owner's e-mails from being sent
+
+
+@pytest.mark.parametrize("path", ["/users/password-reset/request", "/users/login/email"])
+@pytest.mark.parametrize("stranger", ["ada+x@example.com", "ada+registered@example.com"])
+async def test_other_addresses_of_the_mailbox_do_not_use_up_the_limit_of_a_verified_owner(
+    ask, make_user, outbox, path, stranger
+):
+    """Checklist 12: otherwise nobody who is locked out could set a new password."""
+    await make_user(EMAIL, is_verified=True)
+    await make_user("ada+registered@example.com")
+    for _ in range(PER_MAILBOX + 1):
+        await ask(path, stranger)
+    before = len(await outbox())
+
+    await ask(path, address="192.0.2.1")
+
+    assert [mail.to for mail in (await outbox())[before:]] == [[EMAIL]]
+
+
+@ASKING
+async def test_an_address_without_an_account_does_not_use_up_the_limit_of_its_mailbox(
+    ask, make_user, outbox, path
+):
+    await make_user(EMAIL)
+    for _ in range(PER_MAILBOX + 1):
+        await ask(path, "ada+x@example.com")
+
+    await ask(path, address="192.0.2.1")
+
+    assert len(await outbox()) == 1

@@ -125,3 +125,44 @@ async def test_a_password_reset_during_a_login_ends_it(client, manager, make_use
     assert (await stored(user)).password_version == 1
     new = {"Cookie": login.headers["set-cookie"].partition(";")[0]}
     assert (await client.get("/users/me", headers=new)).status_code == 401
+
+
+@pytest.fixture
+def late(manager, monkeypatch):
+    """`late("update_profile", act)`: `act()` runs and is committed before that method of the manager runs."""
+
+    def arrange(name, act):
+        method = getattr(manager, name)
+
+        async def act_first(db, *arguments, **options):
+            await db.commit()
+            await act()
+            return await method(db, *arguments, **options)
+
+        monkeypatch.setattr(manager, name, act_first)
+
+    return arrange
+
+
+async def test_a_reset_stops_a_deletion_that_was_requested_before_it(
+    client, make_user, login, manager, late, stored
+):
+    """Checklist 21: the owner evicts a thief who is about to delete the account."""
+    user = await make_user("ada@example.com")
+    thief, link = login(user), f"/users/password-reset/{manager.reset_token(user)}"
+    late("request_delete", lambda: client.post(link, json={"password": "quiet harbour stone"}))
+
+    answer = await client.delete("/users/me", headers=thief)
+
+    assert answer.status_code == 401
+    assert await stored(user) is not None
+
+
+async def test_a_deletion_ends_a_profile_update_that_was_requested_before_it(client, make_user, login, late):
+    user = await make_user("ada@example.com")
+    here, elsewhere = login(user), login(user)
+    late("update_profile", lambda: client.delete("/users/me", headers=elsewhere))
+
+    answer = await client.patch("/users/me", headers=here, json={"language": "en"})
+
+    assert answer.status_code == 401

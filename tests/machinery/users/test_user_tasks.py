@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Column, ForeignKey, Integer, String, select
 
 from app import clock
 from app.database import batches
@@ -173,3 +173,23 @@ async def test_a_failed_deletion_does_not_block_other_deletions(
     assert await stored(gone) is None
     assert await stored(kept) is not None
     assert "not this one" in caplog.text
+
+
+async def test_accounts_that_are_in_use_do_not_stop_the_deletion_of_others(
+    db, make_user, create_table, stored, delete_due_accounts
+):
+    """More of them than the failures after which a run gives up."""
+    owner = Column("user_id", String(36), ForeignKey("users.id"))
+    orders = await create_table("orders", Column("id", Integer, primary_key=True), owner)
+    before, yesterday = clock.now() - timedelta(days=2), clock.now() - timedelta(days=1)
+    for number in range(25):
+        customer = await make_user(f"customer{number}@example.com", delete_after=before)
+        async with db.session() as session:
+            await session.execute(orders.insert().values(id=number, user_id=customer.id))
+    gone = await make_user("gone@example.com", delete_after=yesterday)
+
+    await delete_due_accounts()
+
+    async with db.session() as session:
+        await session.execute(orders.delete())
+    assert await stored(gone) is None

@@ -12,7 +12,7 @@ from app.users.passwords.spellings import stem
 LIST = Path(__file__).with_name("common_passwords.txt.gz")
 
 MIN_STEM = 4
-"""Minimum length of a stem, in characters. Too many good passwords start with a shorter one by chance."""
+"""Minimum length of a stem, in characters. Too many good passwords happen to start with a shorter stem."""
 
 
 def load_common_passwords(path: Path = LIST) -> frozenset[str]:

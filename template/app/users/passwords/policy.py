@@ -25,7 +25,7 @@ MIN_OWN_LENGTH = 8
 """Minimum number of characters in addition to known words about the owner (ASVS 6.2.1, 6.2.11)."""
 
 MIN_WORD = 4
-"""Minimum length of a known word, in characters. Too many passwords contain a shorter one by chance."""
+"""Minimum length of a known word, in characters. Too many passwords happen to contain a shorter word."""
 
 NAME_COLUMNS = (
     "name",
@@ -115,8 +115,8 @@ def _letters_and_digits(text: str) -> str:
 
 
 def context_words(email: str, columns: Mapping[str, Any]) -> set[str]:
-    """Words that an attacker would try in the password of *email*'s owner. *columns*: the account's column
-    values."""
+    """Words that an attacker would try when guessing the password of *email*'s owner. *columns*: the
+    account's column values."""
     local, _, domain = email.rpartition("@")
     names = [value for name in NAME_COLUMNS if isinstance(value := columns.get(name), str)]
     return {email, *_with_parts(local, domain.rpartition(".")[0], *names)}
@@ -130,7 +130,8 @@ def _with_parts(*texts: str) -> Iterable[str]:
 
 @dataclass
 class PasswordPolicy:
-    """By default, checks only the length, the characters and the words about the owner."""
+    """Checks new passwords. By default, checks only their length, their characters and words about the
+    owner."""
 
     app_name: str = ""
     load_common: Callable[[], Container[str]] | None = None
@@ -166,6 +167,6 @@ class PasswordPolicy:
         )
 
     async def close(self) -> None:
-        """Close the connections of the breach check."""
+        """Close the breach check's connections."""
         if self.breaches is not None:
             await self.breaches.close()

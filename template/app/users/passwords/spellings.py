@@ -1,4 +1,4 @@
-"""Common variants of a known word: digits or symbols added at the end or replacing letters.
+"""Common variants of a known word, with digits or symbols added at the end or in place of letters.
 
 Password crackers try these first, so `check_password` recognizes them. Template-owned.
 """

@@ -12,6 +12,7 @@ from app.users.audit import record
 from app.users.cookies import (
     device_cookie,
     give_cookie,
+    keeping_browser_known,
     remember_browser,
     session_cookie,
     take_cookie,
@@ -87,10 +88,11 @@ async def update_me(
 async def delete_me(request: Request, recent: RecentLogin, user: CurrentUser, users: Users, db: Db) -> None:
     """Delete your account
 
-    The account is deleted immediately, or after DELETION_GRACE_DAYS. Logging in before then cancels the
+    The account is deleted immediately, or after DELETION_GRACE_DAYS days. Logging in before then cancels the
     deletion.
     """
-    await users.request_delete(db, user)
+    with keeping_browser_known(request, users, user):
+        await users.request_delete(db, user)
     if session_cookie(request) is not None:
         take_cookie(request)
 

@@ -122,7 +122,8 @@ async def invite(
 ) -> PublicInvitation:
     """Invite a person to create an account
 
-    The e-mailed link works once and expires after INVITATION_TTL seconds. Any earlier link stops working.
+    The e-mailed link works only once and expires after INVITATION_TTL seconds. Any earlier link stops
+    working.
     """
     return public_invitation(await users.invite(db, email=body.email, invited_by=admin.id))
 
@@ -165,7 +166,7 @@ async def change_user(
 ) -> ManagedUser:
     """Update an account
 
-    Disabling the account, unverifying its e-mail address and setting `must_reset_password` end all of its
+    Disabling the account, unverifying its e-mail address or setting `must_reset_password` ends all of its
     sessions.
     """
     user = await users.require(db, user_id)

@@ -93,7 +93,7 @@ def install_error_handlers(app: App) -> None:
 
     @app.exception_handler(WrongPassword)
     async def wrong_password(request: Request, error: WrongPassword) -> Response:
-        # Not 401: a client would discard the session, which is still valid.
+        # The status is not 401, because a client would then discard the session, which is still valid.
         if sent_by_form(request):
             return link_pages.password_again(request, str(error))
         return _invalid(error, error.code)

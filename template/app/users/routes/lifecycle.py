@@ -123,7 +123,7 @@ async def request_password_reset(
 
 @router.get("/password-reset/{token}", include_in_schema=False)
 async def password_reset_link(request: Request, token: str, users: Users) -> Response:
-    """The e-mailed link leads here. Moves the token into a cookie and redirects to the form. Opening it
+    """The e-mailed link leads here. Moves the token into a cookie and redirects to the form. Opening the link
     changes nothing; see `verify_page`."""
     users.tokens.peek_reset_token_sub(token)
     return move_token_to_cookie(request, token)
@@ -131,7 +131,7 @@ async def password_reset_link(request: Request, token: str, users: Users) -> Res
 
 @router.get("/password-reset", include_in_schema=False)
 async def password_reset_page(request: Request, users: Users, db: Db) -> Response:
-    """The form for a new password."""
+    """The form that sets a new password."""
     user = await users.check_reset_token(db, token=token_of_cookie(request))
     return link_pages.new_password_form(request, user.email, users.password_min_length)
 
@@ -143,7 +143,8 @@ async def reset_password(
 ) -> PublicUser | Response:
     """Set a new password
 
-    The token works once and does not log you in. Every session ends, and all earlier tokens stop working.
+    The token works only once and does not log you in. Every session ends, and all earlier tokens stop
+    working.
     """
     token = token_of(request, body.token)
     try:

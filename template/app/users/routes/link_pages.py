@@ -1,9 +1,9 @@
 """The pages that e-mailed links open, for applications without a separate front end.
 
-They have no scripts and load nothing from other sites. Their templates are in `app/users/pages/`. A form
-posts to the URL it was opened at, so the page does not contain the token. With `app/pages`, a successful
-submission redirects to a page with a message, so reloading does not submit the form again. These pages are
-not used if VERIFY_URL, RESET_URL, EMAIL_CHANGE_URL and INVITATION_URL point to your front end.
+They have no scripts and load nothing from other sites. Their templates are in `app/users/pages/`. A
+form posts to the URL it was opened at, so the page does not contain the token. If `app/pages` is installed, a
+successful submission redirects to a page with a message, so reloading does not submit the form again. These
+pages are not used if VERIFY_URL, RESET_URL, EMAIL_CHANGE_URL and INVITATION_URL point to your front end.
 """
 
 from hawkapi import Request
@@ -80,7 +80,7 @@ def email_was_changed(request: Request, email: str) -> Response:
 
 
 def dead_link(request: Request) -> Response:
-    """Offers a form to request a new link where that is possible: for verification and password reset."""
+    """The page for a dead link. It has a form to request a new link for verification or password reset."""
     prefix = services_of_request(request).settings.users_prefix
     kind = link_kind(request)
     action = f"{prefix}/{kind}/request" if kind in ("verify", "password-reset") else ""

@@ -64,7 +64,8 @@ def move_token_to_cookie(request: Request, token: str) -> Response:
 
     This keeps the token out of the browser history and off shared screens.
     """
-    # Lax: a link in webmail comes from another site, and browsers would not send a Strict cookie.
+    # The cookie is SameSite=Lax: a link in webmail comes from another site, so a Strict cookie would not be
+    # sent.
     set_cookie(request, _name(request), token, max_age=_LIFETIME, secure=_is_secure(request))
     path = request.path.rpartition("/")[0]
     return Response(b"", status_code=303, headers={"Location": path})

@@ -11,7 +11,7 @@ more.
 
 
 def related_tests(path: str, files: Collection[str], importing: Callable[[str], list[str]]) -> list[str]:
-    """The pytest arguments that test the file *path*.
+    """The pytest arguments that select the tests for the file *path*.
 
     *files* are the project's files. *importing* returns the tests that import a module.
     """

@@ -1,7 +1,8 @@
 """Why an e-mail was not sent. Template-owned.
 
-A backend raises `SendError` if the e-mail should be retried later, or one of these subclasses. The message is
-stored and logged, so it must not contain an address or any part of the e-mail.
+A backend raises `SendError` if the e-mail should be retried later, and one of these subclasses in the cases
+that they describe. The message is stored and logged, so it must not contain an address or any part of the
+e-mail.
 """
 
 from hawkapi_mail import SendError

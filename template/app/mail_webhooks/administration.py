@@ -18,7 +18,7 @@ router = Router(prefix="/bounced-mailboxes", tags=["administration"])
 
 
 class PublicMailbox(msgspec.Struct):
-    """A mailbox that gets no e-mail."""
+    """A mailbox that is no longer sent any e-mail."""
 
     email: str
     user_id: Annotated[str | None, msgspec.Meta(description="Null if no account had the address.")]

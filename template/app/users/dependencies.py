@@ -89,7 +89,7 @@ def limited_by(row: str) -> Any:
     """
     if row not in LIMITS:
         raise LookupError(
-            f"There is no limit {row!r}: add a row of this name to LIMITS in app/users/rate_limits.py."
+            f"There is no limit {row!r}: add a row with that name to LIMITS in app/users/rate_limits.py."
         )
 
     @responds(_TOO_MANY, _NOT_CHECKED)

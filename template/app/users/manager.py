@@ -845,7 +845,7 @@ class UserManager:
             raise WrongPassword(field="current_password")
         issued = await self.sessions.reissue(db, session, user)
         if await self.factor_methods_of(db, user):
-            # If the account has a second factor, a password does not make a login recent.
+            # If the account has a second factor, a password alone does not make a login recent.
             issued.session.authenticated_at = session.authenticated_at
         audit.record(db, "password_change", user.id, method="password")
         await self.send_notice(user, "password_changed")

@@ -1146,12 +1146,18 @@ def test_the_worker_announces_itself_and_stops_on_a_signal(migrated: Path):
     assert "Traceback" not in rest
 
 
+REFUSED = "unexpected connection_lost() call"
+"""asyncpg leaves a future behind when the server refuses a connection, and asyncio may report it later."""
+
+
 def line_with(process: subprocess.Popen[str], text: str, *, loggers: str = "") -> str:
     """The next line that contains *text*. All lines before it come from *loggers*."""
     assert process.stdout is not None
     for line in process.stdout:
         if text in line:
             return line
+        if REFUSED in line:
+            continue
         assert loggers in line, line
     raise AssertionError(f"the output ended without {text!r}")
 
@@ -1193,7 +1199,8 @@ def test_a_worker_waits_for_a_database_that_the_server_lacks(
         rest, _ = worker.communicate(timeout=30)
 
     assert "The database is missing or its tables are out of date: run `uv run app db upgrade`." in said
-    assert (worker.returncode, rest) == (0, "")
+    assert worker.returncode == 0
+    assert [line for line in rest.splitlines() if REFUSED not in line] == []
 
 
 @pytest.mark.usefixtures("bytecode", "migrated")

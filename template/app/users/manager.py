@@ -281,8 +281,8 @@ class UserManager:
         """
         if not extra:
             return
-        trial = await db.begin_nested()
-        db.add(self.model(email=f"{uuid4()}@localhost", hashed_password="", **extra))
+        trial, nobody = await db.begin_nested(), f"{uuid4()}@localhost"
+        db.add(self.model(email=nobody, hashed_password=nobody, **extra))
         await db.flush()
         await trial.rollback()
 

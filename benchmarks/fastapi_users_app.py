@@ -1,4 +1,4 @@
-"""The peer: fastapi-users on FastAPI, built as in its documentation's full SQLAlchemy example.
+"""The peer: fastapi-users on FastAPI, built like the full SQLAlchemy example in its documentation.
 
 https://fastapi-users.github.io/fastapi-users/latest/configuration/full-example/
 """

@@ -1,4 +1,4 @@
-"""The peer: an application on hawkapi-users 0.2.0, built as in that library's README."""
+"""The peer: an application on hawkapi-users 0.2.0, built as that library's README shows."""
 
 import os
 from typing import Annotated

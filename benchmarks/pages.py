@@ -148,7 +148,7 @@ def report(cost: tuple[float, float], rates: list[tuple[float, float]]) -> None:
     print(f"in the process: GET {PAGE} {cost[0]:.2f} ms, GET {JSON} {cost[1]:.2f} ms")
     print(f"from a server:  GET {PAGE} {pages:.0f}/s, GET {JSON} {responses:.0f}/s, ratio {ratio:.2f}")
     if cost[0] >= LONGEST or ratio < SMALLEST:
-        sys.exit(f"wanted: less than {LONGEST} ms, and a ratio of at least {SMALLEST}")
+        sys.exit(f"expected: less than {LONGEST} ms, and a ratio of at least {SMALLEST}")
 
 
 if __name__ == "__main__":

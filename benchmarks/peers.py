@@ -206,7 +206,7 @@ class Peer:
     async def me(self, seconds: float) -> tuple[Load, float]:
         """The load, and the CPU time in milliseconds that the server used for each request."""
         # Log in eight times, because the project looks up the session and caches tokens that it has checked.
-        # The logins are new each time, because those in `logins` end the oldest sessions.
+        # Log in again each time, because the requests in `logins` end the oldest sessions.
         requests = [request("GET", "/users/me", headers=self.log_in()) for _ in range(8)]
         before = self._cpu_seconds()
         load = await run(self.port, *requests, connections=CONNECTIONS, seconds=seconds)

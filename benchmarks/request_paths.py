@@ -3,8 +3,8 @@
     uv run python benchmarks/request_paths.py                # prints a table for a new project
     uv run python benchmarks/request_paths.py --files        # also lists the files, in order
 
-After a warm-up request, traces one request of each kind with `sys.setprofile` and records the calls of
-functions in `app/`. A move is a call of a function in a different file from the previous one.
+After a warm-up request, traces one request of each kind with `sys.setprofile` and records the calls to
+functions in `app/`. A move is a call to a function in a different file than the previous call.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Updates the vendored files in this repository from the npm registry.
 
-    uv run python scripts/vendor.py                          # rewrite the recorded versions
-    uv run python scripts/vendor.py swagger-ui-dist@5.36.0   # another version of one package
+    uv run python scripts/vendor.py                          # restore the recorded versions
+    uv run python scripts/vendor.py swagger-ui-dist@5.36.0   # switch one package to another version
 
 `vendored.json` records the version and license of each package, and for each file, its source and the
 SHA-256 of its content before compression (`.gz` files are compressed here). Requires npm.
@@ -60,7 +60,10 @@ def unpack(package: str) -> dict[str, bytes]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Keep a file that already has this *content*: another zlib version would compress it differently."""
+    """Write *content* to *path*.
+
+    A file with the same content stays as it is, because another zlib version would compress it differently.
+    """
     if path.exists() and read(path) == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

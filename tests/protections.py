@@ -1150,7 +1150,7 @@ PROTECTIONS = [
         within="_set_password",
         old="password_version=user.password_version + 1",
         new="password_version=user.password_version",
-        test="test_security_registration.py::test_resetting_the_password_of_such_an_account_takes_it_over",
+        test="test_security_registration.py::test_a_reset_takes_over_an_account_created_by_someone_else",
     ),
     Mutation(
         item=29,
@@ -1959,7 +1959,7 @@ PROTECTIONS = [
         within="must_verify",
         old='self.login_requires_verification or self.registration == "private"',
         new="self.login_requires_verification",
-        test="test_manager.py::test_private_registration_requires_verification_in_any_case",
+        test="test_manager.py::test_private_registration_always_requires_verification",
     ),
     Mutation(
         name="required verification blocks logins of unverified accounts",
@@ -2031,7 +2031,7 @@ PROTECTIONS = [
         file="app/users/sessions.py",
         within="confirm",
         old="        await self.by_id(db, session.id)\n",
-        test="test_slow_totp_requests.py::test_an_ended_session_is_not_renewed_by_a_factor",
+        test="test_slow_totp_requests.py::test_a_second_factor_does_not_renew_an_ended_session",
     ),
     Mutation(
         name="an ended session finishes no change of the address",
@@ -2139,7 +2139,7 @@ PROTECTIONS = [
         file="app/pages/templates/page.html",
         old='role="status">{{ message }}<',
         new='role="status">{{ message | safe }}<',
-        test="test_security_pages.py::test_a_message_is_text_and_no_html",
+        test="test_security_pages.py::test_a_message_is_text_not_html",
     ),
     Mutation(
         name="a cached page is reused only for the same values",
@@ -2147,7 +2147,7 @@ PROTECTIONS = [
         within="_cached_document",
         old="template, msgspec.json.encode(context)",
         new='template, b""',
-        test="test_cached_pages.py::test_other_values_are_another_page",
+        test="test_cached_pages.py::test_different_values_get_a_different_page",
     ),
     Mutation(
         name="a logged-in user's page is not cached",
@@ -2165,7 +2165,7 @@ PROTECTIONS = [
         within="take",
         old="delete(PasskeyChallenge)",
         new="__import__('sqlalchemy').update(PasskeyChallenge).values(ceremony=ceremony)",
-        test="test_security_passkeys.py::test_eight_simultaneous_uses_begin_one_session",
+        test="test_security_passkeys.py::test_eight_simultaneous_uses_start_one_session",
     ),
     Mutation(
         item=31,
@@ -2174,7 +2174,7 @@ PROTECTIONS = [
         within="take",
         old="delete(PasskeyChallenge)",
         new="__import__('sqlalchemy').update(PasskeyChallenge).values(ceremony=ceremony)",
-        test="test_security_passkeys.py::test_eight_simultaneous_confirmations_are_one",
+        test="test_security_passkeys.py::test_only_one_of_eight_simultaneous_confirmations_succeeds",
     ),
     Mutation(
         item=31,
@@ -2184,7 +2184,7 @@ PROTECTIONS = [
         new="MAX_LENGTH = 20_000\n"
         "_module = __import__('sys').modules['webauthn.authentication.verify_authentication_response']\n"
         "setattr(_module, 'verify_signature', lambda **_: None)\n",
-        test="test_security_passkeys.py::test_a_signature_of_another_key_is_refused",
+        test="test_security_passkeys.py::test_a_signature_by_another_key_is_refused",
     ),
     Mutation(
         item=31,
@@ -2200,7 +2200,7 @@ PROTECTIONS = [
         file="app/second_factors/factors.py",
         old="number == number_of_this == 1 and self._users.must_have_factor(user)",
         new="False",
-        test="test_passkeys.py::test_the_last_factor_stays_where_one_is_required",
+        test="test_passkeys.py::test_the_last_factor_cannot_be_removed_if_one_is_required",
     ),
     Mutation(
         item=33,
@@ -2209,7 +2209,7 @@ PROTECTIONS = [
         within="added",
         old="await self._users.sessions.lift(db, session)",
         new="pass",
-        test="test_passkeys.py::test_one_can_be_added_where_one_is_required",
+        test="test_passkeys.py::test_a_passkey_can_be_added_if_a_factor_is_required",
     ),
     Mutation(
         item=31,
@@ -2227,7 +2227,7 @@ PROTECTIONS = [
         within="_take",
         old="async with released(db):",
         new="if True:",
-        test="test_security_passkeys.py::test_a_refused_response_uses_its_challenge_up",
+        test="test_security_passkeys.py::test_a_refused_response_uses_up_its_challenge",
     ),
     Mutation(
         item=31,
@@ -2286,7 +2286,7 @@ PROTECTIONS = [
         file="app/passkeys/passkeys.py",
         within="check",
         old=" or passkey.user_id != user.id",
-        test="test_security_passkeys.py::test_the_passkey_of_another_account_is_no_second_factor",
+        test="test_security_passkeys.py::test_another_accounts_passkey_is_not_a_second_factor",
     ),
     Mutation(
         item=31,
@@ -2303,7 +2303,7 @@ PROTECTIONS = [
         within="read",
         old="if client_data.cross_origin:",
         new="if False:",
-        test="test_security_passkeys.py::test_a_response_of_another_site_is_refused",
+        test="test_security_passkeys.py::test_a_response_for_another_site_is_refused",
     ),
     Mutation(
         item=31,
@@ -2312,7 +2312,7 @@ PROTECTIONS = [
         within="_verify_login",
         old="must_verify=True",
         new="must_verify=False",
-        test="test_security_passkeys.py::test_in_place_of_a_password_it_must_verify_its_user",
+        test="test_security_passkeys.py::test_a_login_without_a_password_requires_user_verification",
     ),
     Mutation(
         item=31,
@@ -2330,7 +2330,7 @@ PROTECTIONS = [
         within="check",
         old='must_verify = asked.by == "confirm" and passkey.verifies_user',
         new="must_verify = False",
-        test="test_security_passkeys.py::test_in_place_of_a_password_it_must_verify_its_user",
+        test="test_security_passkeys.py::test_a_login_without_a_password_requires_user_verification",
     ),
     Mutation(
         item=31,
@@ -2339,7 +2339,7 @@ PROTECTIONS = [
         within="verify",
         old="if can_be_backed_up(verified) != passkey.can_be_backed_up:",
         new="if False:",
-        test="test_security_passkeys.py::test_the_backup_flags_are_watched",
+        test="test_security_passkeys.py::test_the_backup_flags_are_checked",
     ),
     Mutation(
         item=31,
@@ -2348,7 +2348,7 @@ PROTECTIONS = [
         within="verified_user",
         old="if not user.is_verified:",
         new="if False:",
-        test="test_passkeys.py::test_adding_one_needs_a_verified_address_and_a_recent_login",
+        test="test_passkeys.py::test_adding_a_passkey_requires_a_verified_address_and_a_recent_login",
     ),
     Mutation(
         item=33,
@@ -2357,7 +2357,7 @@ PROTECTIONS = [
         within="log_in_without_password",
         old="self.must_have_factor(user) and not includes_factor",
         new="self.must_have_factor(user)",
-        test="test_passkeys.py::test_a_login_with_it_lacks_no_factor",
+        test="test_passkeys.py::test_a_passkey_login_satisfies_a_required_factor",
     ),
     Mutation(
         item=35,
@@ -2376,7 +2376,7 @@ PROTECTIONS = [
         within="_recently_signed_in",
         old="if not users.sessions.is_recent(login.session):",
         new="if False:",
-        test="test_passkey_pages.py::test_changing_them_needs_a_recent_login",
+        test="test_passkey_pages.py::test_changing_passkeys_requires_a_recent_login",
     ),
     Mutation(
         item=24,
@@ -2422,7 +2422,7 @@ PROTECTIONS = [
         old="delete(RecoveryCode)\n        .where(",
         new="RecoveryCode.__table__.update().values(created_at=clock.now())\n        .where(",
         test="test_security_second_factors.py"
-        "::test_eight_simultaneous_uses_of_a_recovery_code_begin_one_session",
+        "::test_eight_simultaneous_uses_of_a_recovery_code_start_one_session",
     ),
     Mutation(
         item=31,
@@ -2430,7 +2430,7 @@ PROTECTIONS = [
         file="app/totp/totp.py",
         within="_accept",
         old="                TotpSecret.last_step < step,\n",
-        test="test_security_totp.py::test_eight_simultaneous_uses_begin_one_session",
+        test="test_security_totp.py::test_eight_simultaneous_uses_start_one_session",
     ),
     Mutation(
         item=31,
@@ -2455,7 +2455,7 @@ PROTECTIONS = [
         within="finish_login",
         old="if not await self._take(db, pending):",
         new="if not await self._take(db, pending) and False:",
-        test="test_security_second_factors.py::test_one_ticket_begins_one_session",
+        test="test_security_second_factors.py::test_one_ticket_starts_one_session",
     ),
     Mutation(
         item=31,
@@ -2508,7 +2508,7 @@ PROTECTIONS = [
         within="_accept",
         old=".values(last_step=step)",
         new=".values(last_step=0)",
-        test="test_security_totp.py::test_the_code_that_set_the_app_up_does_not_log_in",
+        test="test_security_totp.py::test_the_code_that_set_up_the_app_does_not_log_in",
     ),
     Mutation(
         item=31,
@@ -2517,7 +2517,7 @@ PROTECTIONS = [
         within="_accept",
         old=".values(last_step=step)",
         new=".values(last_step=0)",
-        test="test_security_totp.py::test_a_code_that_confirmed_does_not_log_in",
+        test="test_security_totp.py::test_a_code_used_to_confirm_does_not_log_in",
     ),
     Mutation(
         item=31,
@@ -2526,7 +2526,7 @@ PROTECTIONS = [
         within="log_in",
         old="if has_factor:",
         new="if has_factor and not user.password_version:",
-        test="test_security_second_factors.py::test_a_password_reset_does_not_go_around_the_factor",
+        test="test_security_second_factors.py::test_a_password_reset_does_not_bypass_the_factor",
     ),
     Mutation(
         item=31,
@@ -2535,7 +2535,7 @@ PROTECTIONS = [
         within="begin",
         old="ticket, key = secrets.token_urlsafe(32), secrets.token_urlsafe(32)",
         new="ticket = (await self._users.sessions.issue(db, user)).token\n        key = ticket",
-        test="test_security_second_factors.py::test_a_ticket_is_no_credential",
+        test="test_security_second_factors.py::test_a_ticket_is_not_a_credential",
     ),
     Mutation(
         item=31,
@@ -2543,7 +2543,7 @@ PROTECTIONS = [
         file="app/totp/totp.py",
         within="number_of",
         old=", TotpSecret.confirmed_at.is_not(None)",
-        test="test_totp.py::test_a_login_asks_for_a_code_only_after_the_first_right_one",
+        test="test_totp.py::test_a_login_asks_for_a_code_only_after_the_first_correct_one",
     ),
     Mutation(
         item=31,
@@ -2552,7 +2552,7 @@ PROTECTIONS = [
         within="verified_user",
         old="if not user.is_verified:",
         new="if False:",
-        test="test_totp.py::test_it_needs_a_verified_address_and_a_recent_login",
+        test="test_totp.py::test_setting_up_an_app_requires_a_verified_address_and_a_recent_login",
     ),
     Mutation(
         item=32,
@@ -2570,7 +2570,7 @@ PROTECTIONS = [
         within="_hash",
         old="return hashlib.sha256(code.encode()).hexdigest()",
         new="return code",
-        test="test_security_second_factors.py::test_the_database_holds_only_hashes_of_them",
+        test="test_security_second_factors.py::test_the_database_stores_only_hashes_of_recovery_codes",
     ),
     Mutation(
         item=33,
@@ -2578,7 +2578,7 @@ PROTECTIONS = [
         file="app/users/manager.py",
         within="must_have_factor",
         old=" and user.is_superuser",
-        test="test_required_factor.py::test_of_superusers_only",
+        test="test_required_factor.py::test_a_factor_can_be_required_of_superusers_only",
     ),
     Mutation(
         item=33,
@@ -2587,7 +2587,7 @@ PROTECTIONS = [
         within="find_login",
         old="session.lacks_factor and",
         new="False and",
-        test="test_required_factor.py::test_such_a_session_can_only_set_one_up",
+        test="test_required_factor.py::test_a_session_without_a_factor_can_only_set_one_up",
     ),
     Mutation(
         item=33,
@@ -2596,7 +2596,7 @@ PROTECTIONS = [
         within="rotate",
         old="                last_seen_at=now,\n",
         new="                last_seen_at=now,\n                lacks_factor=False,\n",
-        test="test_required_factor.py::test_refreshing_does_not_lift_it",
+        test="test_required_factor.py::test_refreshing_does_not_lift_the_restriction",
     ),
     Mutation(
         item=33,
@@ -2604,7 +2604,7 @@ PROTECTIONS = [
         file="app/second_factors/factors.py",
         old="number == number_of_this == 1 and self._users.must_have_factor(user)",
         new="False",
-        test="test_required_factor.py::test_the_last_one_cannot_be_removed",
+        test="test_required_factor.py::test_the_last_factor_cannot_be_removed",
     ),
     Mutation(
         item=33,
@@ -2612,7 +2612,7 @@ PROTECTIONS = [
         file="app/users/sessions.py",
         within="reissue",
         old=", lacks_factor=session.lacks_factor",
-        test="test_required_factor.py::test_a_confirmed_password_does_not_lift_it",
+        test="test_required_factor.py::test_confirming_the_password_does_not_lift_the_restriction",
     ),
     Mutation(
         item=33,
@@ -2630,7 +2630,7 @@ PROTECTIONS = [
         within="_recently_signed_in",
         old="if not users.sessions.is_recent(login.session):",
         new="if False:",
-        test="test_own_factors.py::test_changing_them_needs_a_recent_login",
+        test="test_own_factors.py::test_changing_factors_requires_a_recent_login",
     ),
     Mutation(
         item=24,
@@ -2639,7 +2639,7 @@ PROTECTIONS = [
         within="_recently_signed_in",
         old="if not users.sessions.is_recent(login.session):",
         new="if False:",
-        test="test_administration_of_factors.py::test_resetting_needs_a_recent_login",
+        test="test_administration_of_factors.py::test_resetting_factors_requires_a_recent_login",
     ),
     Mutation(
         item=24,
@@ -2657,7 +2657,7 @@ PROTECTIONS = [
         within="log_in",
         old="if has_factor:",
         new="if False:",
-        test="test_login_with_factor.py::test_the_password_alone_opens_nothing",
+        test="test_login_with_factor.py::test_the_password_is_not_enough",
     ),
     Mutation(
         item=31,
@@ -2666,7 +2666,7 @@ PROTECTIONS = [
         within="counted_as_wrong",
         old="limits and await limits.begin(",
         new="None and await limits.begin(",
-        test="test_security_second_factor_pages.py::test_wrong_codes_of_pages_are_counted",
+        test="test_security_second_factor_pages.py::test_wrong_codes_entered_on_pages_are_counted",
     ),
     Mutation(
         item=31,
@@ -2693,7 +2693,7 @@ PROTECTIONS = [
         within="_recently_signed_in",
         old="if not users.sessions.is_recent(login.session):",
         new="if False:",
-        test="test_own_app.py::test_changing_it_needs_a_recent_login",
+        test="test_own_app.py::test_changing_the_app_requires_a_recent_login",
     ),
     Mutation(
         item=31,
@@ -2711,7 +2711,7 @@ PROTECTIONS = [
         file=LOGIN_CODES,
         within="_count_try",
         old="                LoginCode.tries < MAX_TRIES,\n",
-        test="test_security_email_login.py::test_five_wrong_codes_end_the_request_and_are_mailed",
+        test="test_security_email_login.py::test_five_wrong_codes_end_the_request_and_notify_the_owner",
     ),
     Mutation(
         item=9,
@@ -2738,7 +2738,7 @@ PROTECTIONS = [
         within="limited_by",
         old="await users.limits.count(row, ip=client_of(request).network)",
         new="pass",
-        test="test_security_email_login.py::test_guesses_of_an_address_are_limited_before_the_body",
+        test="test_security_email_login.py::test_guesses_are_limited_per_ip_address_before_the_body_is_read",
     ),
     Mutation(
         item=12,
@@ -2756,7 +2756,7 @@ PROTECTIONS = [
         within="limited_by",
         old="await users.limits.count(row, ip=client_of(request).network)",
         new="pass",
-        test="test_security_email_login.py::test_requests_of_an_address_are_limited_before_the_body",
+        test="test_security_email_login.py::test_requests_are_limited_per_ip_address_before_the_body_is_read",
     ),
     Mutation(
         item=13,
@@ -2783,7 +2783,7 @@ PROTECTIONS = [
         within="_end_oldest",
         old=".values(user_id=None)",
         new=".values(user_id=None, tries=MAX_TRIES)",
-        test="test_security_email_login.py::test_a_request_that_newer_ones_ended_still_takes_wrong_codes",
+        test="test_security_email_login.py::test_wrong_codes_for_an_ended_request_are_counted_too",
     ),
     Mutation(
         item=14,
@@ -2818,7 +2818,7 @@ PROTECTIONS = [
         file=LOGIN_CODES,
         old='users.tokens.keys_for("login-code")',
         new='type(users.tokens.keys_for("login-code"))("", "login-code")',
-        test="test_security_email_login.py::test_the_database_alone_does_not_help_to_guess",
+        test="test_security_email_login.py::test_a_copy_of_the_database_does_not_help_guessing",
     ),
     Mutation(
         item=15,
@@ -2878,7 +2878,7 @@ PROTECTIONS = [
         within="_take",
         old="this_one = delete(LoginCode).where(",
         new="this_one = update(LoginCode).values(tries=0).where(",
-        test="test_security_email_login.py::test_eight_simultaneous_uses_begin_one_session",
+        test="test_security_email_login.py::test_eight_simultaneous_uses_start_one_session",
     ),
     Mutation(
         item=27,
@@ -2895,7 +2895,7 @@ PROTECTIONS = [
         within="_is_right",
         old="self._keys.has_made(bytes.fromhex(waiting.code_mac), message)",
         new="bool(message)",
-        test="test_security_email_login.py::test_the_code_of_another_account_opens_nothing",
+        test="test_security_email_login.py::test_a_code_for_another_account_is_refused",
     ),
     Mutation(
         item=27,
@@ -2965,7 +2965,7 @@ PROTECTIONS = [
         within="log_in",
         old='outcome="failure", method=METHOD',
         new='outcome="failure", method="password"',
-        test="test_email_login.py::test_it_is_in_the_audit_log",
+        test="test_email_login.py::test_a_login_is_in_the_audit_log",
     ),
     Mutation(
         item=39,
@@ -2992,7 +2992,7 @@ PROTECTIONS = [
         within="log_in",
         old="counted_as_wrong(self._users.limits,",
         new="counted_as_wrong(None,",
-        test="test_security_email_login_pages.py::test_wrong_codes_of_pages_are_counted",
+        test="test_security_email_login_pages.py::test_wrong_codes_entered_on_pages_are_counted",
     ),
     Mutation(
         item=10,
@@ -3052,7 +3052,7 @@ PROTECTIONS = [
         file="app/mail/providers.py",
         old='logging.getLogger("botocore").setLevel(logging.INFO)',
         new="pass",
-        test="test_providers.py::test_no_secret_is_logged_or_told",
+        test="test_providers.py::test_no_secret_is_logged_or_shown",
     ),
     Mutation(
         name="SendGrid does not route links through its own server",
@@ -3067,28 +3067,28 @@ PROTECTIONS = [
         file="app/mail/worker.py",
         old="await is_suppressed(self._database, mail.message)",
         new="False",
-        test="test_mail_webhooks.py::test_the_mailbox_gets_no_more_mail",
+        test="test_mail_webhooks.py::test_a_bounce_or_complaint_stops_mail_to_the_mailbox",
     ),
     Mutation(
         name="a mailbox that does not exist gets no more e-mail",
         file="app/mail/worker.py",
         old="await note_missing(db, without_mailbox)",
         new="pass",
-        test="test_mail_webhooks.py::test_a_mailbox_that_the_smtp_server_does_not_know_gets_no_more_mail",
+        test="test_mail_webhooks.py::test_a_mailbox_unknown_to_the_smtp_server_gets_no_more_mail",
     ),
     Mutation(
         name="a rejection for any other reason does not mark the mailbox",
         file="app/mail/backends.py",
         old="_is_final(error) and _status_of(error) in _NO_MAILBOX",
         new="_is_final(error)",
-        test="test_backends.py::test_only_a_refused_recipient_whose_mailbox_does_not_exist_has_none",
+        test="test_backends.py::test_only_some_refusals_mean_that_the_mailbox_does_not_exist",
     ),
     Mutation(
         name="only superusers see bounced mailboxes",
         file="app/mail_webhooks/administration.py",
         within="list_bounced_mailboxes",
         old="admin: Superuser, ",
-        test="test_mail_webhooks.py::test_only_superusers_may",
+        test="test_mail_webhooks.py::test_only_superusers_can_list_and_clear_marked_mailboxes",
     ),
     Mutation(
         name="Resend's events must be signed",
@@ -3112,7 +3112,7 @@ PROTECTIONS = [
         within="events",
         old="        except SignatureError:\n            raise WebhookRefused from None\n",
         new="        except SignatureError:\n            pass\n",
-        test="test_signatures.py::test_a_changed_signature_of_mailgun_is_refused",
+        test="test_signatures.py::test_a_changed_mailgun_signature_is_refused",
     ),
     Mutation(
         name="a Mailgun token is accepted only once",
@@ -3120,7 +3120,7 @@ PROTECTIONS = [
         within="events",
         old="if await self.limiter.acquire(_key_of(signed), _ONCE):",
         new="if False:",
-        test="test_signatures.py::test_mailgun_signs_a_token_which_counts_once",
+        test="test_signatures.py::test_a_mailgun_token_is_accepted_once",
     ),
     Mutation(
         name="SES events must be signed",
@@ -3136,7 +3136,7 @@ PROTECTIONS = [
         within="events",
         old="if message.topic_arn != self._topic:",
         new="if False:",
-        test="test_signatures.py::test_sns_is_asked_for_nothing_else",
+        test="test_signatures.py::test_nothing_else_is_fetched",
     ),
     Mutation(
         name="only an SNS URL is opened to confirm a subscription",
@@ -3159,7 +3159,7 @@ PROTECTIONS = [
         file="app/mail_webhooks/bounces.py",
         within="mark",
         old="where=BouncedMailbox.cleared_at < event.at,",
-        test="test_mail_webhooks.py::test_an_older_event_that_comes_late_does_not_mark_it_again",
+        test="test_mail_webhooks.py::test_a_late_event_does_not_mark_a_cleared_mailbox_again",
     ),
     Mutation(
         name="the address of a bounced mailbox is not logged",
@@ -3291,7 +3291,7 @@ PROTECTIONS = [
         file="app/web/framework/uploads.py",
         old="max_body_size=mark.max_size).stream()",
         new="max_body_size=2**40).stream()",
-        test="test_uploads.py::test_a_form_that_becomes_too_large_is_413_as_soon_as_it_does",
+        test="test_uploads.py::test_a_form_is_413_as_soon_as_it_becomes_too_large",
     ),
     Mutation(
         name="a cursor works only for its own list",

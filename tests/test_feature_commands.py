@@ -302,7 +302,7 @@ def test_tables_are_not_lost(
     result = features("remove", "ledger") if how == "remove" else update("--answers", "ledger=false")
 
     assert result.exit_code == 1
-    assert f"The database in DATABASE_URL has tables of ledger: {words} Export" in said(result)
+    assert f"The database in DATABASE_URL contains tables of ledger: {words} Export" in said(result)
     assert "`uv run app remove ledger --drop-data`" in said(result)
     assert with_ledger.git("status", "--porcelain") == ""
 

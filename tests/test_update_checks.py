@@ -141,7 +141,7 @@ def test_an_error_of_types_that_the_update_brings_is_told(
     told = [line for line in result.output.splitlines() if "pyright finds" in line]
     assert len(told) == 1
     assert told[0].startswith(
-        "app/mine.py, line 3: pyright finds an error that was not there before the update: Type"
+        "app/mine.py, line 3: pyright reports an error that did not exist before the update: Type"
         ' "str" is not assignable to declared type "int"'
     )
     assert told[0].endswith(". Fix it before you commit.")

@@ -620,7 +620,7 @@ def test_without_a_terminal_and_with_json_a_step_is_a_sentence(
 @pytest.mark.parametrize(
     ("line", "verdict"),
     [
-        (9, "**It merges without a conflict. Ruff and the tests pass.**\n"),
+        (9, "**The update merges without a conflict. Ruff and the tests pass.**\n"),
         (3, "**1 conflict. Do not merge this until every conflict is resolved.**\n"),
     ],
 )
@@ -652,7 +652,7 @@ def test_a_summary_names_what_a_person_must_look_at(
     update("--summary", str(tmp_path / "summary.md"))
 
     text = (tmp_path / "summary.md").read_text("utf-8")
-    assert text.startswith("**It merges without a conflict, but not every check passes.**\n")
+    assert text.startswith("**The update merges without a conflict, but not every check passes.**\n")
     assert "- [ ] app/code.py: the template changed this file and you deleted or moved it." in text
     assert "- [ ] The database lacks new migrations" in text
 

@@ -284,7 +284,7 @@ def test_a_request_has_the_merged_version_and_the_verdict(
     assert changed == [".copier-answers.yml", "app/code.py"]
     assert (opened["title"], opened["draft"]) == ("Template 1.1.0", False)
     assert (opened["head"], opened["base"]) == ("template-update/1.1.0", "main")
-    assert opened["body"].startswith("**It merges without a conflict. Ruff and the tests pass.**\n")
+    assert opened["body"].startswith("**The update merges without a conflict. Ruff and the tests pass.**\n")
     assert "- Better (`app/code.py`)." in opened["body"]
     tip = forge.git("rev-parse", "template-update/1.1.0")
     service.update()

@@ -4,8 +4,8 @@
     uv run python benchmarks/updates --only sample                          # keeps the other figures
     uv run python benchmarks/updates --projects 4 --no-suites --output /tmp/small
 
-Creates projects with random edits, updates them to next versions of the template, and counts what became of
-each edit. Writes the figures to `results.json`, a page to `results.md`, and the table to README.md. Ctrl+C
+Creates projects with random edits, updates them to next versions of the template, and counts the outcomes of
+all edits. Writes the figures to `results.json`, a page to `results.md`, and the table to README.md. Ctrl+C
 stops the bulk merges early.
 """
 
@@ -82,12 +82,12 @@ def main() -> None:
     stored = output / "results.json"
     figures = json.loads(stored.read_text("utf-8")) if stored.exists() else {"sample": {}}
     if "bulk" not in {*figures, *options.only}:
-        raise SystemExit("The bulk merges were never measured. Run without --only first.")
+        raise SystemExit("No bulk merges have been measured yet. Run without --only first.")
     with tempfile.TemporaryDirectory() as folder:
         say("Creating the next versions ...")
         template = Template(Path(folder))
         steps = template.steps(options.seed, options.variants, options.kinds)
-        # Create the sample's environment before the bulk merges, which take a long time, in case this fails.
+        # The bulk merges take a long time, so create the sample's environment first. This may fail.
         render = None if options.no_suites else steps[0].old
         sample = Sample(Path(folder), template.copied_once, render) if "sample" in options.only else None
         if "bulk" in options.only:

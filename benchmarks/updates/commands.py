@@ -44,7 +44,7 @@ class Tally:
 
 
 class Sample:
-    """Projects of some versions, updated with the commands."""
+    """Sample projects that are updated with the commands."""
 
     def __init__(self, folder: Path, copied_once: list[str], render: Path | None) -> None:
         """Create an environment for the tests of the project *render*. If *render* is None, no tests run."""
@@ -98,7 +98,7 @@ class Sample:
 
     def _update(self, folder: Path, name: str, tag: str) -> bool:
         """Run the command. Returns whether it updated the project, with or without conflicts."""
-        # The tool runs the project's own ruff, which this Python also has.
+        # The tool runs ruff in the project's environment. This Python's environment also has ruff.
         uv = {"UV_PROJECT_ENVIRONMENT": str(self._environment or sys.prefix), "UV_NO_SYNC": "1"}
         own = {"PYTHONPATH": str(REPOSITORY / "src")}
         done = subprocess.run(
@@ -161,7 +161,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def _clean() -> dict[str, str]:
-    """The environment without variables that could affect a project's settings, git or pytest."""
+    """A command's environment, without variables that could affect a project's settings, git or pytest."""
     kept = {
         name: value
         for name, value in os.environ.items()

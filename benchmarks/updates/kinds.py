@@ -49,7 +49,7 @@ def comment(text: str, name: str, random: Random) -> str | None:
 
 
 def remark(text: str, name: str, random: Random) -> str | None:
-    """Adds a comment after a statement, such as one for a linter."""
+    """Adds a comment at the end of a statement's line, such as one for a linter."""
     found = [each for function in _functions(text) for each in _simple(function, text)]
     if not found:
         return None

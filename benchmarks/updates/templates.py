@@ -46,7 +46,7 @@ class Template:
     """A repository with this repository's working tree as version 1.0.0."""
 
     def __init__(self, folder: Path) -> None:
-        """Create the repository in *folder*, with the last recorded version before 1.0.0."""
+        """Create the repository in *folder*. Its first commit is the last recorded version."""
         self._folder = folder
         self.repository = folder / "template"
         self.repository.mkdir()

@@ -14,7 +14,7 @@ _NOT_FOUND = (b" missing\n", b" ambiguous\n")
 
 
 class Blobs:
-    """Reads files through one git process. Starting one for each file would take longer than merging."""
+    """Reads files through one git process. Starting one process per file would take longer than merging."""
 
     def __init__(self, git: Git) -> None:
         self._git = git

@@ -50,7 +50,7 @@ class Dossier:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError):
-            # It was edited, or another version of this tool wrote it in another format.
+            # The file was edited, or another version of this tool wrote it in another format.
             raise UpdateError(
                 f"{folder.name}/{_STATE} cannot be read. Delete the folder {folder.name}. The conflicts can"
                 " also be found without it."
@@ -85,7 +85,7 @@ class Dossier:
             f"# {self._title}",
             "",
             f"{left} of {len(self.conflicts)} {_conflicts(len(self.conflicts))} left."
-            " Work through them one after the other. Each page ends with the commands to run.",
+            " Work through them one by one. Each page ends with the commands to run.",
             "",
         ]
         for number, conflict in enumerate(self.conflicts, 1):
@@ -156,7 +156,8 @@ class Dossier:
         for position, place in enumerate(found, 1):
             lines += ["", f"## Place {position} of {len(found)}", ""]
             lines += _sides(names, place)
-        lines += ["", "## Done when", "", "The file has no conflict marker (`<<<<<<<`), and this passes:", ""]
+        done = "The file has no conflict markers (`<<<<<<<`), and these commands succeed:"
+        lines += ["", "## Done when", "", done, ""]
         lines += _fenced(f"git add {quote(conflict.path)}\n{running(conflict.tests)}", "sh")
         page = folder / _page(number, conflict)
         page.write_text("\n".join(lines) + "\n", "utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""A report's message about a file."""
+"""The findings in a report: messages about individual files."""
 
 from dataclasses import dataclass
 

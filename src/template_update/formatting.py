@@ -36,15 +36,16 @@ _COMMANDS = {
 def format_alike(repository: Repository, renders: Sequence[Path], say: Callable[[str], None]) -> None:
     """Format *renders* the way the project in *repository* is formatted.
 
-    Files that the project does not keep formatted, or that it excludes from formatting, stay as they are in
-    the template.
+    Only files that differ between the renders are formatted. Those that the project does not keep formatted,
+    or that it excludes from formatting, stay as they are in the template.
     """
-    style = _Style(repository, say)
-    if not style.changes(renders[0], _sources(renders[0])):
+    names = set(_that_differ(renders))
+    if not names:
         return
-    not_kept = style.changes(repository.project, set[str]().union(*map(_sources, renders)))
+    style = _Style(repository, say)
+    not_kept = style.changes(repository.project, names)
     for render in renders:
-        for name, content in style.changes(render, _sources(render) - not_kept.keys()).items():
+        for name, content in style.changes(render, names - not_kept.keys()).items():
             (render / name).write_bytes(content)
 
 
@@ -139,8 +140,10 @@ def _has_section(path: Path, name: str) -> bool:
 
 
 def _found(name: str, project: Path, say: Callable[[str], None]) -> _Formatter | None:
-    """The formatter in the project's environment, because that is the version that the project uses. If there
-    is none, this tool's own ruff, or the Black or isort that uv downloads. None if uv cannot run it.
+    """Return the formatter in the project's environment, because the project uses that version.
+
+    If the environment has none, return this tool's own ruff, or Black or isort as run by uv. Return None if
+    uv cannot run it.
     """
     environment = project / os.environ.get("UV_PROJECT_ENVIRONMENT", ".venv")
     folders = os.pathsep.join(str(environment / each) for each in ("bin", "Scripts"))
@@ -169,5 +172,12 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _sources(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*.py")}
+def _that_differ(renders: Sequence[Path]) -> Iterator[str]:
+    """The Python files that are not the same in all *renders*. Only these are merged, and formatting takes
+    Black a second for ten files.
+    """
+    sources = [{path.relative_to(each).as_posix() for path in each.rglob("*.py")} for each in renders]
+    everywhere = set.intersection(*sources)
+    for name in set.union(*sources):
+        if name not in everywhere or len({(each / name).read_bytes() for each in renders}) > 1:
+            yield name

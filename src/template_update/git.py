@@ -43,7 +43,7 @@ class Git:
         """Run a command whose exit code the caller checks."""
         try:
             # Use bytes, because in text mode Python would replace Windows line endings.
-            done = subprocess.run(  # nosec B603 B607 # noqa: S603 - no shell, and git from the PATH is meant
+            done = subprocess.run(  # nosec B603 B607 # noqa: S603 - no shell, and git is on the PATH
                 ["git", *(str(each) for each in arguments)],  # noqa: S607
                 cwd=self.folder,
                 env=self._environment,
@@ -52,7 +52,7 @@ class Git:
                 check=False,
             )
         except FileNotFoundError:
-            raise UpdateError("git is missing. Install it: updates are merged with git.") from None
+            raise UpdateError("git is missing. Install it, because git merges the updates.") from None
         said = (each.decode("utf-8", "surrogateescape") for each in (done.stdout, done.stderr))
         return subprocess.CompletedProcess(done.args, done.returncode, *said)
 

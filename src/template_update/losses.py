@@ -16,7 +16,7 @@ def losses(merger: Merger, merge: Merge, before: str, after: str) -> Iterator[st
     """The paths at which the tree *after* lacks changes that *merge* would have made to the tree *before*.
 
     A file counts only if Copier may have left it that way. Any other difference must have been made by hand
-    in the same commit: for example, somebody rejected a change or deleted a new file.
+    in the same commit: for example, someone rejected a change or deleted a new file.
     """
     moved_by_template = set(merger.renames(merge.old, merge.new).values())
     with_misplaced = {line.path for line in misplaced(merger, replace(merge, result=after), before)}

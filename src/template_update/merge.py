@@ -141,7 +141,7 @@ class Merger:
         return merge
 
     def fetch(self, tree: str) -> None:
-        """Fetch the files of *tree* that a partial clone lacks, as far as a merge may read them.
+        """Fetch the files of *tree* that a partial clone lacks and that a merge may read.
 
         Raises:
             UpdateError: the remote cannot be reached.
@@ -150,7 +150,7 @@ class Merger:
         files = {path: about.split()[2] for about, _, path in entries if " blob " in about}
         near = [path for path in files if self._is_near(path)]
         # The separate repository does not know the remote, so only the project's git can fetch from it. A
-        # diff fetches all files at once, and `git cat-file` one after the other.
+        # diff fetches all files at once, but `git cat-file` fetches them one by one.
         blobs = "".join(f"{files[path]}\n" for path in near)
         if " missing\n" in self._git("cat-file", "--batch-check", given=blobs):
             prefix = self._repository.prefix

@@ -8,7 +8,7 @@ import typer
 NEEDS_ATTENTION = 1
 INTERRUPTED = 130
 SOMETHING_TO_PULL = 2
-"""The exit code of `--check` if there is a newer version. It has no other meaning."""
+"""The exit code of `--check` if there is a newer version. This code has no other meaning."""
 # By default, an invalid option also causes exit code 2, so a scheduled job could not tell an error from a new
 # version.
 _, _UsageError, *_ = typer.BadParameter.__mro__

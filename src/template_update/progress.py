@@ -23,7 +23,7 @@ class Progress:
         """Show *step* until `end` is called."""
         self.end()
         columns = (SpinnerColumn(finished_text=" "), TextColumn("{task.description}"), TimeElapsedColumn())
-        # Do not redirect, because output to the other stream must stay there.
+        # By default, Rich would redirect standard output and standard error to this console.
         self._display = Display(*columns, console=self._console, redirect_stdout=False, redirect_stderr=False)
         self._display.add_task(Text(step).markup, total=None)
         self._display.start()

@@ -23,7 +23,9 @@ class ProjectTools:
         """
         uv = os.environ.get("UV") or shutil.which("uv")
         if uv is None:
-            raise UpdateError("uv is missing. Install it (`pip install uv`): it runs the project's tools.")
+            raise UpdateError(
+                "uv is missing. Install it (`pip install uv`), because it runs the project's tools."
+            )
         self._project = project
         self._uv = uv
         self._python = [uv, "run", "python"]

@@ -28,7 +28,7 @@ class PythonFiles:
     renamed: dict[str, str]
     """Maps the old path to the new path of each file that the template renamed."""
     followed: dict[str, str]
-    """The same for each file that you moved. Git merged the template's change into the moved file."""
+    """Maps the old path of each file that you moved to its new path, at which git merged the change."""
 
 
 @cache

@@ -52,7 +52,7 @@ def _why(copy: Copy, said: str) -> str:
 def _start(copy: Copy) -> subprocess.Popen[str]:
     data = copy.folder.with_suffix(".yml")
     data.write_text(yaml.safe_dump(copy.answers, allow_unicode=True), "utf-8")
-    # The user's settings can answer questions that the project has never been asked.
+    # The user's Copier settings could answer questions that were never asked for this project.
     settings = copy.folder.with_name("settings.yml")
     settings.write_text("{}\n", "utf-8")
     options = ["--quiet", "--defaults", "--skip-tasks", "--vcs-ref", copy.version, "--data-file", str(data)]

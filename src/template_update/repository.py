@@ -324,7 +324,7 @@ class Repository:
             UpdateError: always. The message states whether everything is as it was.
         """
         if "index.lock" not in why:
-            # A killed git process left it behind.
+            # A git process that was killed may have left its lock behind.
             self._index_lock.unlink(missing_ok=True)
         there = set(self.names("ls-tree", "-r", "--name-only", "HEAD"))
         listed = ("--pathspec-from-file=-", "--pathspec-file-nul")
@@ -335,7 +335,7 @@ class Repository:
         self.git.run(*untracked, given="\0".join(added))
         restored = ("restore", "--source=HEAD", "--staged", "--worktree", *listed)
         self.git.run(*restored, given="\0".join(path for path in paths if path in there))
-        # Other files may have changed, too: the user may have saved them during the update.
+        # Ignore all other changes, because the user may have saved files during the update.
         entries = [entry for entry in self._entries() if _is_one_of(entry[1], paths)]
         if left := [f"{state} {self.inside(path)}" for state, path in entries]:
             raise UpdateError(

@@ -96,7 +96,7 @@ def require_unused(tools: ProjectTools, project: Path, folders: Sequence[str], c
         return
     if tables := tables_in_database(tools, folders):
         raise UpdateError(
-            f"The database in DATABASE_URL has tables of {names_of(folders)}:{listed(tables)}\n"
+            f"The database in DATABASE_URL contains tables of {names_of(folders)}:{listed(tables)}\n"
             f"Export them: `{command} --export FILE` writes their rows to FILE and creates a migration that"
             f" drops them. If you do not need the rows, `{command} --drop-data` only creates the migration."
         )

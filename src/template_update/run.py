@@ -86,7 +86,7 @@ class Run:
             return self._finish(update, dropped, migrate=migrate, needs_person=needs_person)
 
     def _finish(self, update: Update, dropped: list[str], *, migrate: bool, needs_person: bool) -> int:
-        """Run the checks that are possible in the changed project. Returns the exit code."""
+        """Write the dossier, and check and test the changed project if possible. Returns the exit code."""
         try:
             self._empty_drops(update)
             self._write_dossier(update, dropped)

@@ -35,7 +35,7 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
             "The template has also changed files that updates never touch. `--dry-run` shows the changes.",
         )
     if data.get("findings") or data.get("problems"):
-        yield from ("", "The commands above work where the update ran. To run it on your machine:", "")
+        yield from ("", "The commands above work where the update ran. To update on your own machine:", "")
         yield from ("```sh", f"uv run app template-update --to {data['to']}", "```")
     news = data.get("news", [])
     for title, part in (("Security", "security"), ("Changelog", "rest")):
@@ -56,10 +56,10 @@ def _verdict(data: dict[str, Any]) -> str:
         return f"Nothing to pull: this project is at {data['from']}."
     tests = "Ruff and the tests pass." if data.get("is_tested") else "The tests were not run."
     if data.get("problems"):
-        return "It merges without a conflict, but not every check passes."
+        return "The update merges without a conflict, but not every check passes."
     if data.get("needs_attention"):
-        return f"It merges without a conflict. {tests} Some changes need human review."
-    return f"It merges without a conflict. {tests}"
+        return f"The update merges without a conflict. {tests} Some changes need human review."
+    return f"The update merges without a conflict. {tests}"
 
 
 def _conflicts(version: str, conflicts: list[dict[str, Any]]) -> Iterator[str]:

@@ -25,7 +25,7 @@ class TypeProblem(NamedTuple):
     @property
     def sentence(self) -> str:
         """The message for the user."""
-        problem = f"pyright finds an error that was not there before the update: {self.message.rstrip('.')}"
+        problem = f"pyright reports an error that did not exist before the update: {self.message.rstrip('.')}"
         return f"{self.path}, line {self.line}: {problem}. Fix it before you commit."
 
 

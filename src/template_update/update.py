@@ -107,8 +107,8 @@ class Update:
         """Choose the version *name*, or the newest version if *name* is empty.
 
         Raises:
-            UpdateError: the version does not exist or is older than the project's, or it is unclear whether
-                the newest version is newer.
+            UpdateError: the version does not exist or is older than the project's, or the newest version
+                cannot be compared with the project's.
         """
         self.new = self._template.find(name) if name else self._template.newest()
         self.is_needed = not self._template.contains(self.old, self.new)
@@ -130,8 +130,8 @@ class Update:
         old, new = version_of(self.old), version_of(self.new)
         if old is None or new is None:
             raise UpdateError(
-                f"The newest version is {self.new}, but it does not contain {self.old}, which this project is"
-                f" at. To merge it anyway: `uv run app template-update --to {self.new}`."
+                f"The newest version is {self.new}, but it does not contain this project's version,"
+                f" {self.old}. To merge it anyway: `uv run app template-update --to {self.new}`."
             )
         return new > old
 

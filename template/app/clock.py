@@ -17,8 +17,8 @@ def now() -> datetime:
 
 
 class _SQLiteText(DATETIME):
-    """Writes whole seconds the way SQLite's CURRENT_TIMESTAMP does. Otherwise, equal times would not compare
-    equal."""
+    """Writes whole seconds without ".000000", as SQLite's CURRENT_TIMESTAMP does. SQLite compares times as
+    text, so equal times must be written the same way."""
 
     def bind_processor(self, dialect: Any) -> Any:
         write: Any = super().bind_processor(dialect)

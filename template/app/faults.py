@@ -34,7 +34,7 @@ class Fault:
             "%s failed (%s); further failures are counted until it works",
             self.work,
             names_of(error),
-            # An outage's traceback leads into the driver and does not help.
+            # The traceback of an outage shows only driver code, which does not help.
             exc_info=None if is_outage else error,
         )
 

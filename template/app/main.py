@@ -25,7 +25,7 @@ from app.web import App
 
 
 class FeatureError(Exception):
-    """A required feature is missing, or features require each other. The message says which."""
+    """A required feature is missing, or features require each other. The message names them."""
 
 
 def create_app(settings: Settings | None = None) -> App:
@@ -94,7 +94,7 @@ def in_order(required: Mapping[str, tuple[str, ...]]) -> list[str]:
         circle = " requires ".join(f"app/{name}" for name in reversed(error.args[1]))
         raise FeatureError(
             f"These features require each other, so none can be installed first: {circle}. Remove one name"
-            " from REQUIRES, and look up that feature when a request needs it."
+            " from REQUIRES, and use that feature's service only while a request is handled."
         ) from None
     ordered: list[str] = []
     while sorter.is_active():

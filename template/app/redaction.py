@@ -3,8 +3,8 @@ secrets.
 
 JWTs, tokens in e-mailed links, session tokens, bearer tokens, authentication headers, passwords after a name
 such as `password`, credentials in URLs and row values quoted by PostgreSQL (see
-`app/database/driver_errors.py`) are replaced with `[redacted]`. A secret without a recognizable format cannot
-be found. `tests/log_guard.py` checks whether any test logs a secret.
+`app/database/driver_errors.py`) are replaced with `[redacted]`. Secrets without a recognizable format are not
+detected. `tests/log_guard.py` checks whether any test logs a secret.
 """
 
 import re

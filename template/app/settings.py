@@ -1,8 +1,8 @@
 """All settings, typed, documented and checked at startup. The environment takes precedence over `.env`.
 
-Template-owned above each seam; the code below it is yours. Each field defines the setting of the same name in
-upper case and has an entry in `.env.example`. Read settings from `app.state.settings`, never from
-`os.environ`.
+Template-owned, except for the lines that you add below a seam comment. Each field defines the setting of the
+same name in upper case and has an entry in `.env.example`. Read settings from `app.state.settings`, never
+from `os.environ`.
 """
 
 import os
@@ -148,7 +148,7 @@ class Settings(BaseSettings):
 
     database_url: Annotated[
         types.DatabaseUrl,
-        Field(description="The URL of the database. It is masked, because it may contain a password."),
+        Field(description="The URL of the database. Its password is never shown."),
     ] = SecretStr("sqlite+aiosqlite:///data/app.db")
     database_pool_size: Annotated[
         int,
@@ -569,7 +569,7 @@ def _own_link(data: dict[str, Any], action: str) -> str:
 def _contradictory(settings: Settings) -> Iterator[str]:
     """One message for each contradiction in *settings*."""
     if settings.secret_key in settings.secret_key_fallbacks:
-        yield "SECRET_KEY_FALLBACKS: must not contain SECRET_KEY; it is for the keys that came before it."
+        yield "SECRET_KEY_FALLBACKS: must not contain SECRET_KEY; list only earlier keys."
     if settings.registration == "private" and not settings.login_requires_verification:
         yield (
             "LOGIN_REQUIRES_VERIFICATION: must not be false with REGISTRATION=private, because a login that"
@@ -610,7 +610,7 @@ def _unsafe(settings: Settings) -> Iterator[str]:
     if not settings.rate_limits:
         yield "RATE_LIMITS: must be on in production, or passwords can be guessed without limit."
     if not settings.allowed_hosts:
-        yield "ALLOWED_HOSTS: must name a host in production; leave it unset to use that of BASE_URL."
+        yield "ALLOWED_HOSTS: must name a host in production; leave it unset to use the host of BASE_URL."
     if any(each.startswith("http://") for each in settings.cors_origins):
         yield "CORS_ORIGINS: must be https:// origins in production."
     if settings.password_breach_url.startswith("http://"):

@@ -53,7 +53,7 @@ def watching() -> Iterator[None]:
         yield
         is_there = handler in root.handlers and root.level == logging.DEBUG
         root.removeHandler(handler)
-    assert is_there, "a test has changed the handlers or the level of the root logger and not put them back"
+    assert is_there, "a test changed the handlers or the level of the root logger and did not restore them"
     found = lines_with(secrets, handler.lines)
     assert not found, "a secret was logged: " + "\n".join(found)
 

@@ -215,7 +215,7 @@ def test_sample_data_is_added_once(run: Run, migrated: Path):
 
     assert (first.exit_code, again.exit_code) == (0, 0)
     assert "Added a superuser, 50 users" in first.output
-    assert "The sample data is already there." in again.output
+    assert "The sample data already exists." in again.output
     assert all("The password is: only for development" in each.output for each in (first, again))
     assert run("users", "list", "--limit", "100").output.count("@example.com") == 51
 
@@ -644,8 +644,8 @@ def test_a_search_without_routes_says_so(run: Run):
 IS_IPYTHON = find_spec("IPython") is not None
 
 
-@pytest.mark.skipif(IS_IPYTHON, reason="IPython has a prompt of its own")
-def test_the_shell_awaits(run: Run, populated: Path):
+@pytest.mark.skipif(IS_IPYTHON, reason="IPython has its own prompt")
+def test_the_shell_supports_await(run: Run, populated: Path):
     statements = (
         "async with db() as session:\n"
         "    addresses = (await session.scalars(select(User.email).order_by(User.email))).all()\n"
@@ -662,7 +662,7 @@ def test_the_shell_awaits(run: Run, populated: Path):
     assert "production" not in result.output
 
 
-@pytest.mark.skipif(IS_IPYTHON, reason="IPython has a prompt of its own")
+@pytest.mark.skipif(IS_IPYTHON, reason="IPython has its own prompt")
 def test_what_the_shell_changes_is_audited(run: Run, populated: Path, query: Query):
     statements = (
         "async with db() as session:\n"
@@ -676,7 +676,7 @@ def test_what_the_shell_changes_is_audited(run: Run, populated: Path, query: Que
     assert query("SELECT event, actor FROM audit_events") == [("update", "cli")]
 
 
-@pytest.mark.skipif(IS_IPYTHON, reason="IPython has a prompt of its own")
+@pytest.mark.skipif(IS_IPYTHON, reason="IPython has its own prompt")
 def test_an_error_does_not_end_the_shell(run: Run, populated: Path):
     result = run("shell", stdin="await nonsense\n1 + 41\n")
 
@@ -685,7 +685,7 @@ def test_an_error_does_not_end_the_shell(run: Run, populated: Path):
     assert "42" in result.stdout
 
 
-@pytest.mark.skipif(IS_IPYTHON, reason="IPython has a prompt of its own")
+@pytest.mark.skipif(IS_IPYTHON, reason="IPython has its own prompt")
 def test_the_shell_warns_in_production(run: Run, populated: Path, monkeypatch: pytest.MonkeyPatch):
     for name, value in PRODUCTION.items():
         monkeypatch.setenv(name, value)

@@ -95,7 +95,7 @@ def revise(config: Config, message: str, **options: Any) -> Script:
 
 MERGES_BRANCHES = """
 {path} merges the branches {branches}. The template's next migrations continue their own branch,
-which no longer has its own head. (Two heads of one branch may be merged.) To undo it:
+which no longer has its own head. (Two heads of one branch may be merged.) To undo the merge:
 1. In every database, while the file is still there: uv run app db upgrade
 2. Delete the file. Where a revision says down_revision = "{revision}", write down_revision = "{parent}".
 3. In every database, before you add a migration: uv run alembic stamp --purge heads

@@ -1,5 +1,5 @@
-"""A pytest plugin that skips tests without a database: `-p tests.only_with_the_database`. The results of such
-tests do not depend on the database, so one run is enough.
+"""A pytest plugin that skips tests that use no database: `-p tests.only_with_the_database`. Their results do
+not depend on the database, so one run is enough.
 """
 
 import inspect

@@ -97,7 +97,7 @@ def refusal(result: Result) -> str:
 # Backup
 
 
-def test_a_backup_has_everything_and_is_for_its_owner(db: Db, copy: Path):
+def test_a_backup_is_complete_and_readable_only_by_its_owner(db: Db, copy: Path):
     result = db("backup", copy)
 
     assert result.exit_code == 0, result.output
@@ -107,7 +107,7 @@ def test_a_backup_has_everything_and_is_for_its_owner(db: Db, copy: Path):
     assert names(copy.parent) == ["copy.db"]
 
 
-def test_a_backup_has_what_is_only_in_the_log_beside_the_database(
+def test_a_backup_includes_the_write_ahead_log(
     db: Db, database: Path, running: sqlite3.Connection, copy: Path
 ):
     """Copying only the file `app.db` would lose that data."""
@@ -116,11 +116,11 @@ def test_a_backup_has_what_is_only_in_the_log_beside_the_database(
     db("backup", copy)
 
     assert numbers(copy) == [1, 2]
-    assert names(copy.parent) == ["copy.db"], "it is one file"
-    assert copy.read_bytes()[18] == 1, "it keeps no log, so that it can be opened on a read-only disk"
+    assert names(copy.parent) == ["copy.db"], "the backup is one file"
+    assert copy.read_bytes()[18] == 1, "it uses no write-ahead log, so it can be opened on a read-only disk"
 
 
-def test_writers_go_on_and_do_not_begin_the_copy_anew(
+def test_writers_continue_and_do_not_restart_the_copy(
     db: Db, database: Path, running: sqlite3.Connection, copy: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Another connection writes after each step of the copy. The copy contains the data as of its start."""
@@ -130,7 +130,7 @@ def test_writers_go_on_and_do_not_begin_the_copy_anew(
         def backup(self, target: sqlite3.Connection, **options: object) -> None:
             def write(*_: object) -> None:
                 steps.append(len(steps))
-                assert len(steps) < 100, "the copy begins anew each time"
+                assert len(steps) < 100, "the copy starts over each time"
                 running.execute("INSERT INTO numbers VALUES (3)")
 
             super().backup(target, pages=5, progress=write)
@@ -197,7 +197,7 @@ def test_a_backup_is_restored_and_the_database_kept(db: Db, database: Path, copy
     assert names(copy.parent) == ["copy.db"]
 
 
-def test_the_question_can_be_answered_with_no(db: Db, database: Path, copy: Path):
+def test_the_confirmation_can_be_declined(db: Db, database: Path, copy: Path):
     db("backup", copy)
     execute(database, "INSERT INTO numbers VALUES (5)")
 
@@ -208,7 +208,9 @@ def test_the_question_can_be_answered_with_no(db: Db, database: Path, copy: Path
     assert numbers(database) == [1, 5]
 
 
-def test_a_running_application_is_in_the_way(db: Db, database: Path, running: sqlite3.Connection, copy: Path):
+def test_a_restore_is_refused_while_the_application_runs(
+    db: Db, database: Path, running: sqlite3.Connection, copy: Path
+):
     db("backup", copy)
 
     sentence = refusal(db("restore", copy, "--yes"))
@@ -227,7 +229,7 @@ def test_a_missing_database_is_restored(db: Db, database: Path, copy: Path):
     assert stat.S_IMODE(database.stat().st_mode) == 0o600
 
 
-def test_a_damaged_database_is_replaced_with_the_log_beside_it(
+def test_a_damaged_database_is_replaced_together_with_its_log(
     db: Db, database: Path, running: sqlite3.Connection, copy: Path
 ):
     """A leftover write-ahead log would be applied to the restored database."""
@@ -245,7 +247,7 @@ def test_a_damaged_database_is_replaced_with_the_log_beside_it(
     assert numbers(database) == []
 
 
-def test_the_mode_of_the_database_stays(db: Db, database: Path, copy: Path):
+def test_the_mode_of_the_database_is_kept(db: Db, database: Path, copy: Path):
     """A group that shares the database can still read it afterwards. Other users cannot."""
     db("backup", copy)
     database.chmod(0o664)
@@ -313,7 +315,7 @@ def test_a_damaged_backup_is_not_restored(db: Db, database: Path, copy: Path):
 @pytest.mark.parametrize(
     ("command", "tool"), [("backup", "pg_dump"), ("restore", "pg_restore")], ids=["backup", "restore"]
 )
-def test_postgresql_has_tools_of_its_own(db: Db, copy: Path, command: str, tool: str):
+def test_postgresql_has_its_own_tools(db: Db, copy: Path, command: str, tool: str):
     url = "postgresql+asyncpg://ada:s3cret%20of%20the%20database@db.example.org:5433/shop?ssl=require"
 
     sentence = refusal(db(command, copy, url=url))

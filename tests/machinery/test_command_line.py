@@ -481,9 +481,7 @@ def before_languages(
         drop_database(url)
 
 
-def test_a_column_that_is_there_already_is_named_with_the_migration(
-    run: Run, before_languages: Callable[[str], object]
-):
+def test_an_existing_column_is_named_with_the_migration(run: Run, before_languages: Callable[[str], object]):
     before_languages("ALTER TABLE users ADD COLUMN language VARCHAR(35)")
 
     sentence = refusal(run("db", "upgrade"))
@@ -497,7 +495,7 @@ def test_a_column_that_is_there_already_is_named_with_the_migration(
     assert "DATABASE_URL" not in sentence
 
 
-def test_a_table_that_is_there_already_is_named_with_the_migration(run: Run, database: Path):
+def test_an_existing_table_is_named_with_the_migration(run: Run, database: Path):
     database.parent.mkdir()
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("CREATE TABLE users (id INTEGER)")
@@ -559,7 +557,7 @@ def test_the_rows_of_every_table_are_counted(run: Run, populated: Path):
     assert users["rows"] > 0
 
 
-def test_the_tables_of_a_missing_database_are_missing(run: Run, database: Path):
+def test_the_tables_of_a_missing_database_are_shown_as_missing(run: Run, database: Path):
     shown = run("db", "tables").stdout
     data = json.loads(run("db", "tables", "--json").stdout)
 
@@ -610,7 +608,7 @@ def test_an_invalid_user_is_refused(run: Run, migrated: Path, email: str, passwo
 
 
 def test_a_user_can_be_created_while_redis_is_down(run: Run, migrated: Path, monkeypatch: pytest.MonkeyPatch):
-    """Rate limits apply only to strangers, so no command waits for one."""
+    """Rate limits guard against strangers, so commands ignore them and do not need Redis."""
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
 
     assert run(*CREATE_ADA, stdin=PASSWORD).exit_code == 0
@@ -1236,7 +1234,7 @@ async def test_a_waiting_worker_looks_again_quietly(
 
 
 @pytest.mark.usefixtures("bytecode")
-def test_a_silent_server_does_not_hold_a_worker_that_is_stopped(monkeypatch: pytest.MonkeyPatch):
+def test_a_silent_server_does_not_keep_a_worker_from_stopping(monkeypatch: pytest.MonkeyPatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         monkeypatch.setenv("DATABASE_URL", f"postgresql+asyncpg://root@127.0.0.1:{port}/app")

@@ -55,7 +55,7 @@ INDEXED = sa.Table(
 )
 FULL: dict[str, Any] = {
     "id": 1,
-    # This row is written later.
+    # The row with this id is written later.
     "parent_id": 2,
     "name": "Zoë 🦅",
     "is_fragile": True,
@@ -116,7 +116,7 @@ def server(database_url: str) -> Callable[[str], None]:
 def prepared(
     database_url: str, tmp_path_factory: pytest.TempPathFactory, server: Callable[[str], None]
 ) -> Iterator[dict[str, str]]:
-    """The URLs of migrated databases with the two tables, by kind. PostgreSQL only if there is a server."""
+    """The URLs of migrated databases with the two tables, by kind: PostgreSQL only if there is a server."""
     urls = {"sqlite": f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('prepared') / 'app.db'}"}
     if not database_url.startswith("sqlite"):
         template = make_url(database_url).set(database=f"copy_{uuid4().hex[:12]}")
@@ -241,7 +241,7 @@ def test_json_null_is_not_null(copy_to: CopyTo, old: str, new: str):
     assert [tuple(row) for row in run(new, is_null)] == [(1, False), (2, True), (7, False)]
 
 
-def test_the_way_back(copy_to: CopyTo, old: str, new: str, make_database: MakeDatabase):
+def test_copying_back_keeps_the_checksums(copy_to: CopyTo, old: str, new: str, make_database: MakeDatabase):
     """Data copied to PostgreSQL and back has the same checksums."""
     there = copy_to(old, new)
     back = make_database("sqlite")
@@ -276,7 +276,7 @@ def test_new_rows_get_ids_after_the_copied_ones(copy_to: CopyTo, old: str, new: 
     assert row.id == 8
 
 
-def test_foreign_keys_are_checked_afterwards_as_before(copy_to: CopyTo, old: str, new: str):
+def test_foreign_keys_are_the_same_after_the_copy(copy_to: CopyTo, old: str, new: str):
     copy_to(old, new)
 
     assert foreign_keys(old) == foreign_keys(new)
@@ -305,7 +305,7 @@ def test_many_rows_take_several_batches(copy_to: CopyTo, old: str, new: str, mon
     assert len(run(new, PARCELS.select())) == 3
 
 
-def test_rows_of_migrations_are_not_doubled(
+def test_rows_of_migrations_are_not_duplicated(
     copy_to: CopyTo, old: str, new: str, monkeypatch: pytest.MonkeyPatch
 ):
     def insert(settings: Settings) -> None:
@@ -331,7 +331,7 @@ def test_a_missing_database_is_created_and_migrated(copy_to: CopyTo, old: str, n
     assert kind != "sqlite" or stat.S_IMODE(Path(url.database or "").stat().st_mode) == 0o600
 
 
-def test_a_table_says_what_was_copied(copy_to: CopyTo, old: str, new: str):
+def test_a_table_lists_what_was_copied(copy_to: CopyTo, old: str, new: str):
     result = copy_to(old, new)
 
     rows = table_of(result)
@@ -374,7 +374,7 @@ def test_the_database_itself_is_refused(copy_to: CopyTo, old: str):
     assert "has data" in refusal(copy_to(old, old))
 
 
-def test_a_row_that_cannot_be_read_leaves_nothing(copy_to: CopyTo, old: str, new: str):
+def test_nothing_is_copied_if_a_row_cannot_be_read(copy_to: CopyTo, old: str, new: str):
     run(old, text("UPDATE copy_parcels SET sent_at = 'soon' WHERE id = 7"))
 
     sentence = refusal(copy_to(old, new))
@@ -384,8 +384,10 @@ def test_a_row_that_cannot_be_read_leaves_nothing(copy_to: CopyTo, old: str, new
     assert is_empty(new)
 
 
-def test_rows_that_differ_leave_nothing(copy_to: CopyTo, old: str, new: str, monkeypatch: pytest.MonkeyPatch):
-    """Nothing is copied, whatever made the rows differ."""
+def test_nothing_is_copied_if_rows_differ(
+    copy_to: CopyTo, old: str, new: str, monkeypatch: pytest.MonkeyPatch
+):
+    """The cause of the difference does not matter."""
     adapted = copying._adapted
     monkeypatch.setattr(
         copying, "_adapted", lambda value, kind: "Eve" if value == FULL["name"] else adapted(value, kind)
@@ -397,7 +399,7 @@ def test_rows_that_differ_leave_nothing(copy_to: CopyTo, old: str, new: str, mon
     assert is_empty(new)
 
 
-def test_a_row_that_refers_to_nothing_leaves_nothing(copy_to: CopyTo, old: str, new: str):
+def test_nothing_is_copied_if_a_row_refers_to_a_missing_row(copy_to: CopyTo, old: str, new: str):
     run(old, text("UPDATE copy_parcels SET parent_id = 99 WHERE id = 7"))
 
     assert "A row in copy_parcels refers to a row" in refusal(copy_to(old, new))
@@ -407,7 +409,7 @@ def test_a_row_that_refers_to_nothing_leaves_nothing(copy_to: CopyTo, old: str, 
 def test_a_table_that_no_migration_creates_is_named(copy_to: CopyTo, old: str, new: str):
     run(old, text("CREATE TABLE copy_by_hand (id INTEGER)"))
 
-    assert "It would lack copy_by_hand, which no migration creates." in refusal(copy_to(old, new))
+    assert "The copy would lack copy_by_hand, which no migration creates." in refusal(copy_to(old, new))
     assert is_empty(new)
 
 
@@ -422,7 +424,7 @@ def test_another_kind_of_url_is_refused(copy_to: CopyTo, old: str, url: str):
     assert "DATABASE_URL: must be sqlite+aiosqlite:///path" in refusal(copy_to(old, url))
 
 
-def test_a_server_that_is_away_is_named_without_the_password(copy_to: CopyTo, old: str):
+def test_an_unreachable_server_is_named_without_the_password(copy_to: CopyTo, old: str):
     sentence = refusal(copy_to(old, "postgresql+asyncpg://ada:s3cret@127.0.0.1:1/shop"))
 
     assert "Nothing was copied to postgresql+asyncpg://ada:***@127.0.0.1:1/shop." in sentence
@@ -432,7 +434,7 @@ def test_a_server_that_is_away_is_named_without_the_password(copy_to: CopyTo, ol
 # Only on PostgreSQL
 
 
-def test_a_text_that_is_too_long_for_postgresql_leaves_nothing(
+def test_nothing_is_copied_if_a_text_is_too_long_for_postgresql(
     copy_to: CopyTo, old: str, new: str, kind: str
 ):
     """SQLite accepts longer strings."""

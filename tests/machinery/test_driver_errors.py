@@ -51,7 +51,7 @@ async def orders(app: App) -> AsyncIterator[Table]:
 def on_postgresql(db: Database) -> None:
     """SQLite accepts any text as a number."""
     if db.get().engine.dialect.name != "postgresql":
-        pytest.skip("an error of PostgreSQL")
+        pytest.skip("only PostgreSQL raises this error")
 
 
 @pytest.fixture

@@ -14,17 +14,17 @@ def keys():
 
 
 @pytest.mark.parametrize("secret", [NEW, OLD, OLDER])
-def test_what_any_of_the_secrets_signed_is_accepted(keys, secret):
+def test_signatures_with_any_of_the_secrets_are_accepted(keys, secret):
     assert keys.has_made(KeyRing(secret, "parcels").mac(b"one"), b"one")
 
 
 @pytest.mark.parametrize("ring", [KeyRing("x" * 32, "parcels"), KeyRing(NEW, "letters")])
-def test_what_another_secret_or_purpose_signed_is_not(keys, ring):
+def test_signatures_with_another_secret_or_purpose_are_refused(keys, ring):
     assert not keys.has_made(ring.mac(b"one"), b"one")
 
 
 @pytest.mark.parametrize("mac", [b"", b"\0", bytes(32)])
-def test_no_part_of_a_signature_is_one(keys, mac):
+def test_no_part_of_a_signature_is_accepted(keys, mac):
     assert not keys.has_made(mac, b"one")
     assert not keys.has_made(keys.mac(b"one")[:8], b"one", 16)
 
@@ -37,7 +37,7 @@ def test_only_the_first_secret_signs_and_encrypts(keys):
 
 
 @pytest.mark.parametrize("secret", [NEW, OLD, OLDER])
-def test_what_any_of_the_secrets_encrypted_is_decrypted(keys, secret):
+def test_text_encrypted_with_any_of_the_secrets_is_decrypted(keys, secret):
     sealed = KeyRing(secret, "parcels").encrypt("Zoë")
 
     assert keys.decrypt(sealed) == "Zoë"
@@ -45,7 +45,7 @@ def test_what_any_of_the_secrets_encrypted_is_decrypted(keys, secret):
 
 
 @pytest.mark.parametrize("sealed", ["", "plain", KeyRing("x" * 32, "parcels").encrypt("x")], ids=len)
-def test_what_none_of_them_encrypted_is_refused(keys, sealed):
+def test_text_encrypted_with_none_of_the_secrets_is_refused(keys, sealed):
     with pytest.raises(CannotDecrypt):
         keys.decrypt(sealed)
     assert not keys.is_current(sealed)

@@ -103,7 +103,7 @@ def revise(config: Config, message: str, **options: Any) -> Script:
 def test_the_sql_can_be_printed_before_it_runs(config: Config, empty_database: str) -> None:
     config.output_buffer = StringIO()
 
-    # Only the features' revisions, because for anything beyond a new column, SQLite requires the database.
+    # Only the features' revisions are printed: for anything beyond a new column, SQLite needs the database.
     command.upgrade(config, "users@head", sql=True)
 
     assert "CREATE TABLE users" in config.output_buffer.getvalue()

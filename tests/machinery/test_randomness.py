@@ -34,7 +34,7 @@ def test_predictable_secrets_are_detected(text: str):
 
 @pytest.mark.parametrize("size", [32, 48, 64])
 def test_random_secrets_are_never_refused(size: int):
-    """Each run tests the same 10,000, in the formats of `secrets.token_hex` and `secrets.token_urlsafe`."""
+    """Each run tests the same 10,000 secrets, in the formats of `token_hex` and `token_urlsafe`."""
     source = random.Random(size)
     drawn = [source.randbytes(size) for _ in range(10_000)]
 

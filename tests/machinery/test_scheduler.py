@@ -215,7 +215,7 @@ async def test_a_task_runs_once_at_each_of_its_times(process, at, work):
     assert runs == [0, 0, *[1] * 24, *[2] * 23]
 
 
-async def test_one_of_many_processes_runs_it(process, at, work):
+async def test_one_of_many_processes_runs_the_task(process, at, work):
     processes = [process() for _ in range(6)]
     await asyncio.gather(*(look() for look in processes))
     runs = []
@@ -229,7 +229,7 @@ async def test_one_of_many_processes_runs_it(process, at, work):
     assert runs == [1, 2, 3]
 
 
-async def test_a_process_whose_clock_is_slow_does_not_run_it_again(process, at, work):
+async def test_a_process_whose_clock_is_slow_does_not_run_the_task_again(process, at, work):
     right, slow = process(), process()
     await right()
     await slow()
@@ -245,7 +245,9 @@ async def test_a_process_whose_clock_is_slow_does_not_run_it_again(process, at, 
 
 
 @pytest.mark.parametrize("has_looked", [True, False], ids=["same process", "another process"])
-async def test_a_time_that_a_wrong_clock_claimed_is_not_waited_for(process, at, work, caplog, has_looked):
+async def test_the_task_does_not_wait_for_a_time_claimed_by_a_wrong_clock(
+    process, at, work, caplog, has_looked
+):
     wrong = process()
     await wrong()
     at.now += 3650 * DAY
@@ -264,13 +266,13 @@ async def test_a_time_that_a_wrong_clock_claimed_is_not_waited_for(process, at, 
     assert runs == [2, 3, 4]
     [line] = [each for each in caplog.messages if "test.count" in each]
     assert line == (
-        "the scheduled task 'test.count' runs now: a clock was wrong, and it was claimed until"
-        " 2036-02-27 00:00:00+00:00"
+        "the scheduled task 'test.count' runs now: it was claimed until"
+        " 2036-02-27 00:00:00+00:00 while a clock was wrong"
     )
 
 
-async def test_a_process_whose_clock_is_slow_runs_nothing_again(process, at, work):
-    """Otherwise, two processes would take each other's times for wrong ones and run the task every second."""
+async def test_a_process_whose_clock_is_an_hour_slow_runs_nothing_again(process, at, work):
+    """Otherwise, two processes would consider each other's times wrong and run the task every second."""
     right, slow = process(), process()
     await right()
     at.now += DAY
@@ -299,7 +301,7 @@ async def test_one_of_many_processes_replaces_the_claim_of_a_wrong_clock(process
 @pytest.mark.parametrize(
     ("ahead", "runs"), [(runner.WRONG_CLOCK, 0), (runner.WRONG_CLOCK + timedelta(seconds=1), 1)], ids=str
 )
-async def test_a_lease_that_a_wrong_clock_took_does_not_block_the_task(process, at, work, db, ahead, runs):
+async def test_a_lease_taken_by_a_wrong_clock_does_not_block_the_task(process, at, work, db, ahead, runs):
     look = process()
     await look()
     at.now += DAY
@@ -430,7 +432,7 @@ async def test_a_failure_is_logged_once_and_the_next_run_comes_at_its_time(proce
     assert ((await state(app)).error, work.runs) == ("", 2)
 
 
-async def test_a_run_by_hand_does_not_change_the_schedule(process, at, work, app):
+async def test_a_manual_run_does_not_change_the_schedule(process, at, work, app):
     look = process()
     await look()
     task = ScheduledTask("test.count", "0 3 * * *", "UTC", work)
@@ -443,7 +445,7 @@ async def test_a_run_by_hand_does_not_change_the_schedule(process, at, work, app
     assert (by_hand, work.runs) == (MIDNIGHT, 2)
 
 
-async def test_a_run_by_hand_waits_for_no_other(process, at, work, app):
+async def test_a_manual_run_is_refused_while_the_task_is_running(process, at, work, app):
     look = process()
     await look()
     at.now += 3 * HOUR
@@ -496,7 +498,7 @@ asyncio.run(main())
 
 
 @pytest.mark.long
-async def test_of_several_processes_of_the_operating_system_one_runs_it(app, database_url, settings):
+async def test_one_of_several_operating_system_processes_runs_the_task(app, database_url, settings):
     async with app.state.db.session() as db:
         db.add(TaskState(name="test.count", claimed_until=clock.now() - 400 * DAY))
     environment: dict[str, Any] = {

@@ -33,7 +33,7 @@ def test_the_error_names_the_setting_and_the_feature(without):
     )
 
 
-def test_every_such_setting_is_named(without):
+def test_every_setting_without_its_feature_is_named(without):
     without("mail_webhooks", "observability", "passkeys")
 
     with pytest.raises(SettingsError) as caught:
@@ -42,13 +42,13 @@ def test_every_such_setting_is_named(without):
     assert [line.partition(":")[0].lower() for line in str(caught.value).splitlines()] == list(ALL)
 
 
-def test_a_setting_of_a_feature_that_is_there_is_not_refused(without):
+def test_a_setting_of_an_existing_feature_is_accepted(without):
     without()
 
     features.require(make_settings(**ALL))
 
 
-def test_a_default_is_not_refused(without):
+def test_a_default_is_accepted(without):
     without("mail_webhooks", "observability", "passkeys")
 
     features.require(make_settings())

@@ -365,7 +365,7 @@ def test_an_invalid_proxy_network_is_explained(environment: SetEnvironment, valu
         ("export smtp_prot=25", "smtp_prot", "SMTP_PORT"),
     ],
 )
-def test_a_misspelt_name_in_the_file_is_reported_with_the_right_one(
+def test_a_misspelled_name_in_the_file_is_reported_with_the_right_one(
     env_file: Path, line: str, name: str, meant: str
 ):
     env_file.write_text(f"SECRET_KEY={KEY}\n{line}\n")
@@ -611,7 +611,7 @@ def test_earlier_keys_are_separated_by_commas(environment: SetEnvironment):
     assert [each.get_secret_value() for each in fallbacks] == EARLIER[:2]
 
 
-def test_there_are_none_by_default(environment: SetEnvironment):
+def test_there_are_no_earlier_keys_by_default(environment: SetEnvironment):
     environment(**PRODUCTION)
 
     assert load_settings(None).secret_key_fallbacks == []
@@ -628,7 +628,7 @@ def test_there_are_none_by_default(environment: SetEnvironment):
         (f"{EARLIER[0]},{'a' * 64}", "must be random"),
     ],
 )
-def test_earlier_keys_are_checked_as_the_key_is(environment: SetEnvironment, value: str, reason: str):
+def test_earlier_keys_are_checked_like_the_current_key(environment: SetEnvironment, value: str, reason: str):
     environment(**PRODUCTION, SECRET_KEY_FALLBACKS=value)
 
     sentence = problem_with("SECRET_KEY_FALLBACKS")

@@ -175,7 +175,7 @@ def test_an_empty_table_has_its_columns(export: Export, tables: str, folder: Pat
     ]
 
 
-def test_what_is_written_meanwhile_is_not_in_the_file(export: Export, tables: str, folder: Path):
+def test_rows_written_during_the_export_are_not_in_the_file(export: Export, tables: str, folder: Path):
     """All tables are exported as of one moment. Otherwise a row could refer to a missing row."""
 
     def write(connection: object, cursor: object, statement: str, *_: object) -> None:
@@ -194,7 +194,7 @@ def test_what_is_written_meanwhile_is_not_in_the_file(export: Export, tables: st
     assert second.stdout == "Exported 2 rows of export_stamps.\n"
 
 
-def test_rows_are_alone_on_standard_output(export: Export, tables: str):
+def test_standard_output_contains_only_rows(export: Export, tables: str):
     result = export("export_stamps", to="-")
 
     assert lines(result.stdout)[1] == {"table": "export_stamps", "row": {"id": 1}}
@@ -226,7 +226,7 @@ def test_a_file_is_not_overwritten(export: Export, tables: str, folder: Path, ki
     assert kind != "file" or file.read_text() == "mine"
 
 
-def test_a_file_that_appears_meanwhile_is_not_overwritten(
+def test_a_file_created_during_the_export_is_not_overwritten(
     export: Export, tables: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     file = folder / "stamps.jsonl"

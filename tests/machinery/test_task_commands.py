@@ -109,7 +109,7 @@ def test_the_list_as_json(run):
     }
 
 
-def test_a_task_runs_by_hand(run):
+def test_a_task_can_be_run_manually(run):
     done = run("run", "almanac.count_stars")
 
     assert done.stdout == "counted in test\nalmanac.count_stars has run.\n"
@@ -150,7 +150,7 @@ def test_a_task_that_is_running_is_refused(run):
     assert "almanac.count_stars is running in another process." in done.stderr
 
 
-def test_a_wrong_schedule_is_one_sentence(run, tmp_path):
+def test_an_invalid_schedule_is_explained_in_one_sentence(run, tmp_path):
     (tmp_path / "features/almanac/tasks.py").write_text(SOURCE.replace("0 3 *", "0 24 *"), "utf-8")
 
     done = run()

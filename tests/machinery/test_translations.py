@@ -168,7 +168,7 @@ async def test_an_error_is_in_the_language_of_the_client(client, method, path, b
     assert {each.headers["vary"] for each in (german, english)} == {"Accept, Accept-Language, Cookie"}
 
 
-async def test_the_errors_of_fields_are_too(client):
+async def test_field_errors_are_in_the_language_of_the_client(client):
     response = await client.post("/users/login", json={"email": 1}, headers={"Accept-Language": "de"})
 
     assert response.json()["errors"] == [
@@ -177,7 +177,7 @@ async def test_the_errors_of_fields_are_too(client):
     ]
 
 
-async def test_a_refusal_says_in_that_language_how_long_to_wait():
+async def test_a_refusal_states_the_wait_in_the_language_of_the_client():
     with i18n.using("de"):
         german = too_many(90)
 
@@ -186,7 +186,7 @@ async def test_a_refusal_says_in_that_language_how_long_to_wait():
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "app").rglob("*.py")), ids=str)
-def test_no_error_has_a_sentence_that_cannot_be_found(path):
+def test_no_error_has_a_sentence_that_cannot_be_extracted(path):
     """`app i18n update` finds text in these calls, but not f-strings or concatenations."""
     calls = [each for each in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(each, ast.Call)]
     sentences = [
@@ -236,7 +236,7 @@ def test_updating_up_to_date_translations_changes_nothing(copies):
     assert run(copies, "check").returncode == 0
 
 
-def test_a_sentence_of_a_feature_with_a_folder_goes_there(copies):
+def test_a_sentence_of_a_feature_goes_into_its_own_folder(copies):
     (copies / "limits" / "locales").mkdir(parents=True)
 
     run(copies, "update")

@@ -117,8 +117,8 @@ async def copy_all(settings: Settings, target: Settings, tell: Tell) -> dict[str
             names = await _names(old)
             if missing := sorted({*names} - {*await _names(new)}):
                 raise CopyFailed(
-                    f"It would lack {', '.join(missing)}, which no migration creates. Write a migration, or"
-                    " drop the table."
+                    f"The copy would lack {', '.join(missing)}, which no migration creates. Write a"
+                    " migration, or drop the table."
                 )
             sources = {name: await _table(old, name) for name in names}
             targets = {name: await _table(new, name) for name in names}
@@ -145,8 +145,8 @@ async def _names(connection: AsyncConnection) -> list[str]:
 async def _table(connection: AsyncConnection, name: str) -> TableClause:
     """The table with the database's column types, excluding computed columns.
 
-    The models' times keep the models' type: on SQLite, it writes them as text in its own format, and times in
-    different formats are sorted and compared wrongly.
+    Times keep the models' type. On SQLite, that type stores them as text in its own format, and times in
+    different formats would sort and compare incorrectly.
     """
     described = await connection.run_sync(lambda sync: inspect(sync).get_columns(name))
     computed = {each["name"] for each in described if "computed" in each}

@@ -118,7 +118,7 @@ async def what_is_missing(settings: "Settings", revisions: "ScriptDirectory") ->
     except (DBAPIError, OSError) as error:
         return sentence_about(error) or str(error)
     except CommandError:
-        logger.warning("the database has a migration that this version does not know, from a newer version")
+        logger.warning("the database has a migration from a newer version, which this version does not know")
         return ""
     if pending:
         return f"The database lacks migrations ({', '.join(sorted(pending))}): run `uv run app db upgrade`."

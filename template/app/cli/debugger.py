@@ -23,7 +23,7 @@ def set_trace() -> None:
     try:
         stdin, stdout = _TERMINAL.open("r"), _TERMINAL.open("w")
     except OSError as error:
-        print(f"breakpoint(): there is no terminal for pdb ({error.strerror}), continuing.", file=sys.stderr)
+        print(f"breakpoint(): there is no terminal for pdb ({error.strerror}). Continuing.", file=sys.stderr)
         return
     stdout.write("\nA request that you debug for longer than REQUEST_TIMEOUT gets a 504.\n")
     pdb.Pdb(stdin=stdin, stdout=stdout).set_trace(caller)

@@ -63,7 +63,7 @@ def add_sample_data(settings: "Settings") -> None:
         "Added a superuser, 50 users, their sessions and events, 2 invitations and an e-mail that could not"
         " be sent."
         if added
-        else "The sample data is already there."
+        else "The sample data already exists."
     )
     typer.echo(f"Log in as {ADMINISTRATOR} or ada.lovelace@example.com. The password is: {PASSWORD}")
 

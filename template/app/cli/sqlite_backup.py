@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PAGES = 1024
 """The number of pages copied in one step, which is 4 MiB."""
 _BESIDE = ("-wal", "-shm", "-journal")
-"""The suffixes of the files where SQLite keeps changes that are not yet in the database file."""
+"""The suffixes of the files that SQLite creates beside the database file."""
 
 
 @friendly_errors
@@ -151,7 +151,7 @@ def _require_ours(source: Path, known: set[str]) -> None:
 def _require_stopped(database: Path) -> None:
     """Exit with an error if another process has *database* open.
 
-    Otherwise, write all changes to the file itself, so that the files beside it are empty.
+    Otherwise, write all changes to the file itself, so that none are left in the files beside it.
     """
     if not database.exists():
         return

@@ -164,7 +164,9 @@ def _run(*command: str, version: str = "") -> NoReturn:
     run = [uv, "tool", "run", "--from", source]
     # The tool also receives Ctrl+C and decides what to interrupt. This process waits for it.
     signal.signal(signal.SIGINT, _go_on)
-    done = subprocess.run([*run, *command], cwd=PROJECT, check=False)  # nosec B603 # noqa: S603 - no shell
+    done = subprocess.run(  # nosec B603 # noqa: S603 - no shell
+        [*run, *command], cwd=PROJECT, check=False
+    )
     if done.returncode == _WRONG_USAGE and not _can_run([*run, command[0], "--help"]):
         # This exit code comes from uv, which could not install the tool.
         raise typer.Exit(1)
@@ -174,7 +176,9 @@ def _run(*command: str, version: str = "") -> NoReturn:
 
 
 def _can_run(command: list[str]) -> bool:
-    done = subprocess.run(command, capture_output=True, check=False)  # nosec B603 # noqa: S603
+    done = subprocess.run(  # nosec B603 # noqa: S603 - no shell
+        command, capture_output=True, check=False
+    )
     return done.returncode == 0
 
 
@@ -207,11 +211,9 @@ def _without_credentials(text: str) -> str:
 
 def _version(repository: str, to: str) -> str:
     """The tag or commit that *to* names, or the newest release. An empty string means the newest commit."""
-    done = subprocess.run(  # nosec B603 B607 # noqa: S603 - no shell, and git from the PATH is meant
-        ["git", "ls-remote", "--tags", "--refs", "--", repository],  # noqa: S607
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
+    command = ["git", "ls-remote", "--tags", "--refs", "--", repository]
+    done = subprocess.run(  # nosec B603 # noqa: S603 - no shell
+        command, capture_output=True, encoding="utf-8", check=False
     )
     shown = _without_credentials(repository)
     if cure := re.search(r"git config --global --add safe\.directory .+", done.stderr):

@@ -323,7 +323,11 @@ async def _end_every_session() -> int:
 @friendly_errors
 def audit(
     account: Annotated[
-        str, typer.Argument(help="An e-mail address, or the ID of a deleted account. Default: all accounts.")
+        str,
+        typer.Argument(
+            help="The account's e-mail address, or its ID, which works even if the account was deleted."
+            " Default: all accounts."
+        ),
     ] = "",
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="The maximum number of entries.")] = 50,
 ) -> None:

@@ -97,7 +97,8 @@ class _Draining:
         await asyncio.sleep(LAST_REQUESTS)
         with suppress(TimeoutError):
             async with asyncio.timeout(READING):
-                while has_unread(ports):  # noqa: ASYNC110 - nothing could set an event
+                # Nothing could set an event.
+                while has_unread(ports):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         # Granian handles SIGINT like SIGTERM.
         os.kill(os.getpid(), signal.SIGINT)

@@ -4,8 +4,8 @@ The rule: **commit before the response.** The transaction is committed after the
 the first byte of the response is sent. It is rolled back when the handler raises or returns a status of 400
 or higher. Call `await db.commit()` yourself only for changes that must persist despite an error response.
 
-GET and HEAD requests only read: they use no transaction, and their session rejects writes. It does not
-recognize a write in `text("...")` or in a CTE.
+GET and HEAD requests only read: they use no transaction, and their session rejects writes. The session
+does not recognize a write in `text("...")` or in a CTE.
 
 Outside requests (CLI, worker, background tasks), use `async with app.state.db.session() as db:`, which
 commits at the end of the block.
@@ -203,7 +203,7 @@ def act_as(db: AsyncSession, actor: str, method: str = "") -> None:
 
 
 def act_for(db: AsyncSession, client: Client) -> None:
-    """Set the client of *db*, for a session that is not the request's own."""
+    """Set the client of *db*. This is for sessions other than the one that `Db` provides."""
     db.info[_ACTOR] = replace(actor_of(db), client=client)
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.engine import ExceptionContext
 _IDLE_BEFORE_PING = 30.0
 """Seconds of idle time after which a pooled connection is tested before use. A test costs a round trip."""
 _TO_CLOSE = 2.0
-"""Seconds to wait for the server to end an abandoned statement before cutting the connection off."""
+"""Seconds to wait for the server to end an abandoned statement before aborting the connection."""
 _closing: set[asyncio.Task[None]] = set()
 """References that keep the tasks alive: the event loop itself keeps only weak ones."""
 
@@ -78,7 +78,7 @@ def _close_in_background(engine: Engine) -> None:
 
 
 async def _close(connection: Any) -> None:
-    # If `close` fails or is cancelled, it has already cut the connection off. Its own `timeout` does not
+    # If `close` fails or is cancelled, it has already aborted the connection. Its own `timeout` does not
     # limit the wait for a cancel request.
     with suppress(Exception):
         async with asyncio.timeout(_TO_CLOSE):

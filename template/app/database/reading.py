@@ -1,4 +1,4 @@
-"""For GET and HEAD: a session that rejects writes, and a loader for the query that every request runs.
+"""A session for GET and HEAD that rejects writes, and a loader for the query that authenticates requests.
 
 The session does not start a database transaction: BEGIN and COMMIT around a single SELECT cost more than the
 SELECT itself, and on SQLite, a transaction takes the write lock.
@@ -65,7 +65,7 @@ def _refuse_statements_that_write(state: ORMExecuteState) -> None:
 
 @event.listens_for(ReadOnlySession, "do_orm_execute")
 def _stream_in_transaction(state: ORMExecuteState) -> None:
-    """PostgreSQL streams rows only within a transaction. It ends when the session returns its connection."""
+    """PostgreSQL streams rows only within a transaction, which ends when the connection is returned."""
     if not state.execution_options.get("stream_results"):
         return
     connection = state.session.connection()

@@ -18,7 +18,7 @@ from app.web.database_errors import is_damaged
 
 def never_created(url: str) -> str:
     """*url*, changed so that connections do not create the file. If the file has been moved away, its
-    write-ahead log may still be there, and an empty file next to that log would be a damaged database
+    write-ahead log may still exist, and an empty file next to that log would be a damaged database
     (sqlite.org/howtocorrupt.html, section 4.4)."""
     parsed = make_url(url)
     query = {"mode": "rw", "uri": "true"}
@@ -34,7 +34,7 @@ def configure(engine: Engine, *, timeout: float, fast_paths: bool, beside: Engin
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, record: Any) -> None:
-        # Otherwise, the driver would start transactions itself: too late, and never for reads.
+        # Otherwise, the driver itself would start transactions, but only at the first write.
         connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in (

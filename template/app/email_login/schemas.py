@@ -8,7 +8,10 @@ import msgspec
 from app.users.schemas import Secret
 
 CodeText = Annotated[
-    str, msgspec.Meta(max_length=64, description="From the e-mail. Case, hyphens and spaces do not matter.")
+    str,
+    msgspec.Meta(
+        max_length=64, description="The code from the e-mail. Case, hyphens and spaces do not matter."
+    ),
 ]
 
 
@@ -23,4 +26,7 @@ class LoginCodeAnswer(Secret):
 
 
 class CookieLoginCodeAnswer(LoginCodeAnswer):
-    remember: Annotated[bool, msgspec.Meta(description="If false, the session lasts at most one day.")] = True
+    remember: Annotated[
+        bool,
+        msgspec.Meta(description="If false, the session lasts at most SESSION_NOT_REMEMBERED seconds."),
+    ] = True

@@ -139,7 +139,7 @@ def marked(sentence: str) -> str:
 def translate_templates(environment: Environment) -> None:
     """Make `_`, `ngettext`, `language_tag` and the `trans` block available in *environment*'s templates."""
     environment.add_extension("jinja2.ext.i18n")
-    # Line breaks in a sentence do not matter.
+    # Replace line breaks in a sentence with spaces.
     environment.policies["ext.i18n.trimmed"] = True
     install_gettext: Callable[..., None] = environment.install_gettext_callables  # type: ignore[attr-defined]
     install_gettext(gettext, ngettext, newstyle=True)
@@ -162,7 +162,7 @@ def _in_template(context: EvalContext, sentence: str, **values: object) -> str:
 def _text_of(sentence: str, language: str, is_html: bool) -> str:
     with using(language):
         text = gettext(sentence)
-    # The sentences are our own, so they are safe.
+    # The sentences come from the project, so they are safe.
     return Markup(text) if is_html else text  # noqa: S704  # nosec B704
 
 

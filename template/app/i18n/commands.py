@@ -89,7 +89,7 @@ def _updated(codes: Iterable[str]) -> Iterator[tuple[Path, Catalog]]:
 
 
 def _own_folder() -> Path:
-    """The folder for the translations of the application and of features without a folder of their own."""
+    """The folder for the translations of the application and of features without their own folder."""
     return ROOT / "i18n" / "locales"
 
 

@@ -61,7 +61,7 @@ def import_hawkapi_users(
         asyncio.run(_import(settings, table, applied or []))
     except DBAPIError as error:
         fail(f"Nothing was changed. {_reason(error)}")
-    typer.echo("Imported. The accounts log in with their passwords. Next: `uv run app db check`.")
+    typer.echo("Imported. Users log in with their existing passwords. Next: `uv run app db check`.")
 
 
 def _require_database(settings: Settings) -> None:
@@ -196,5 +196,5 @@ def _reason(error: DBAPIError) -> str:
     return (
         f"A migration failed: {text}. If it is your own migration and the database already has what it"
         " creates, name it with --applied. If the old application and the template use the same name,"
-        " rename yours."
+        " rename the old application's table or index."
     )

@@ -1,7 +1,7 @@
 """Limits counted in this process's memory. With N processes, clients can send N times as many requests.
 
-The algorithm is hawkapi-ratelimit 0.1's token bucket, rewritten because the library cannot peek or refund, it
-forgets buckets when a client fills its table, and its Redis limiter never reloads its script. A bucket is
+The algorithm is the token bucket of hawkapi-ratelimit 0.1. It is rewritten here because the library cannot
+peek or refund, forgets buckets when a client fills its table, and never reloads its Redis script. A bucket is
 stored as one number, the time at which it will be full (the generic cell rate algorithm, ITU-T I.371), so a
 full bucket does not need to be stored.
 """
@@ -21,10 +21,10 @@ OVERFLOW = 4096
 class MemoryLimiter:
     """A `Limiter` that holds up to *max_keys* buckets (about 200 bytes each).
 
-    A bucket is removed only when it is full again, so nothing is lost: filling the table does not reset any
-    count. While the table is full, new keys share `OVERFLOW` buckets per rate. *secret*, by default a new one
-    for each limiter, determines which bucket a key shares. A client that empties a shared bucket affects few
-    others, and it cannot choose which ones (CWE-400).
+    A bucket is removed only when it is full again, so filling the table does not reset any count. While the
+    table is full, new keys share `OVERFLOW` buckets per rate. *secret*, by default a new one for each
+    limiter, determines which bucket a key shares. A client that empties a shared bucket affects few others,
+    and it cannot choose which ones (CWE-400).
     """
 
     def __init__(self, max_keys: int = 100_000, *, secret: bytes | None = None) -> None:

@@ -43,7 +43,7 @@ return 0
 """Takes ARGV[3] tokens (1, 0 or -1) and returns the microseconds to wait. A full bucket has no key."""
 
 _STEP_TIMEOUT = 0.2
-"""Time limit for connecting and for each reply, in seconds. Redis takes less than a millisecond."""
+"""Time limit for connecting and for each reply, in seconds. Redis normally replies within a millisecond."""
 _TIMEOUT = 0.4
 """Time limit for the whole call, in seconds, no matter what the server does."""
 

@@ -144,8 +144,8 @@ def _sorted_errors() -> Generator[None]:
 def _refusal(error: BaseException | None) -> BaseException | None:
     """The error that contains the server's reply: *error* or one of its causes.
 
-    After a rejection, aiosmtplib resets the session. A server that rejects an e-mail and then falls silent
-    causes a timeout, which must not hide the rejection.
+    After a rejection, aiosmtplib resets the session. A server that rejects an e-mail and then stops
+    responding causes a timeout, which must not hide the rejection.
     """
     while error is not None and not isinstance(error, SMTPRecipientsRefused | SMTPResponseException):
         error = error.__context__
@@ -153,13 +153,13 @@ def _refusal(error: BaseException | None) -> BaseException | None:
 
 
 _OUR_ACCOUNT = frozenset({530, 534, 535, 538})
-"""Replies about our credentials (RFC 4954). The e-mail is fine: it can be sent once they are fixed."""
+"""Replies about our credentials (RFC 4954). The e-mail can be sent once the credentials are corrected."""
 
 
 _NO_MAILBOX = frozenset({"5.1.1", "5.1.6", "5.1.10"})
 """The mailbox does not exist or has moved (RFC 3463, 3.2), or its domain accepts no e-mail (RFC 7505).
 
-A 550 without one of these statuses is often caused by our reputation, and a 5.2.1 by too many e-mails.
+A 550 without one of these statuses is often due to the sender's reputation, and a 5.2.1 to too many e-mails.
 """
 
 

@@ -102,7 +102,7 @@ def _chosen(numbers: list[int] | None, every: bool) -> list[int] | None:
     """The numbers, or None for all."""
     if bool(numbers) == every:
         raise typer.BadParameter(
-            "Give the numbers of the mails, as `uv run app mail dead` shows them, or use --all."
+            "Give the numbers of the e-mails, as `uv run app mail dead` shows them, or use --all."
         )
     return None if every else numbers
 
@@ -119,15 +119,15 @@ async def _for_each(numbers: list[int] | None, do: "Callable[[AsyncSession, int]
             try:
                 await do(db, number)
             except (MailExpired, NoSuchMail) as error:
-                typer.echo(f"Mail {number}: {error}", err=True)
+                typer.echo(f"E-mail {number}: {error}", err=True)
                 continue
             # Commit after each one, so that other processes can write in between.
             await db.commit()
             done += 1
     if numbers is not None and done < len(numbers):
-        fail(f"{done} of {len(numbers)} mails were changed.")
+        fail(f"{done} of {len(numbers)} e-mails were changed.")
     return done
 
 
 def _count(number: int) -> str:
-    return "1 mail is" if number == 1 else f"{number} mails are"
+    return "1 e-mail is" if number == 1 else f"{number} e-mails are"

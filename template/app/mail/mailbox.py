@@ -55,7 +55,7 @@ async def sent_mails(db: AsyncSession) -> list[SentMail]:
 
 
 async def sent_mail(db: AsyncSession, identifier: int) -> SentMail | None:
-    """One e-mail in the mailbox."""
+    """The e-mail in the mailbox with this id, or None."""
     row = (await db.scalars(_sent().where(OutboxMessage.id == identifier))).one_or_none()
     return row and _opened(row, keys_of(db))
 

@@ -92,7 +92,7 @@ def enqueue(
     """Add *message* to the outbox. It is sent after the caller's transaction is committed.
 
     With *discard*, the worker deletes the row without sending it. A request for an unknown e-mail address
-    then does the same work as one for a known address, and its timing does not reveal which it was.
+    then does the same work as one for a known address, so its timing does not reveal whether it is known.
 
     *user_id*: the account that the e-mail belongs to. The caller's transaction must keep the account from
     being deleted. *expires_at*: when the link in the e-mail expires.

@@ -1,8 +1,8 @@
 """Mail providers with an HTTP API: Amazon SES, SendGrid, Mailgun and Resend.
 
-Template-owned; change the timeout at the top as you like. hawkapi-mail's backends for them are not used: they
-do not indicate which rejections are final, the SES backend blocks the event loop and resends an e-mail on its
-own after a timeout, and the SendGrid backend rejects a sender with a name.
+Template-owned; change the timeout at the top as you like. hawkapi-mail's backends for these providers are not
+used. They do not indicate which rejections are final, the SES backend blocks the event loop and automatically
+resends an e-mail after a timeout, and the SendGrid backend rejects a sender with a name.
 
 SES, SendGrid and Mailgun can send an e-mail twice if the connection breaks after they accept it. For a day,
 Resend recognizes duplicates by their idempotency key.
@@ -30,9 +30,9 @@ TIMEOUT = 10.0
 """Time limit for connecting to a provider and for each part of its response, in seconds."""
 
 _OUR_ACCOUNT = frozenset({401, 402, 403, 404})
-"""Statuses that concern our key, bill, sender address or domain, not the e-mail itself."""
+"""Statuses that concern our API key, billing, sender address or domain, not the e-mail itself."""
 _PASSING = frozenset({408, 425, 429})
-"""Client errors that are not final (RFC 9110, 15.5.9; RFC 8470; RFC 6585)."""
+"""Client errors that are temporary (RFC 9110, 15.5.9; RFC 8470; RFC 6585)."""
 
 
 @dataclass
@@ -213,7 +213,7 @@ class SESBackend:
 
     settings: Settings = field(repr=False)
     url: str | None = None
-    """The URL of a server to use instead of the region's."""
+    """The URL to use instead of the region's endpoint."""
     name: str = field(default="ses", init=False)
 
     async def send(self, message: EmailMessage) -> SendResult:

@@ -88,7 +88,7 @@ async def _listen(database: Database, bell: Bell) -> None:
                 return
         except Exception as error:
             fault.failed(error)
-        # The worker may be waiting because the database was unavailable.
+        # The worker may be waiting for the database to become available again, so wake it.
         bell.ring()
         await asyncio.sleep(RECONNECT)
 

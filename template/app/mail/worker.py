@@ -1,4 +1,4 @@
-"""Sends the e-mails in the outbox. Runs inside `app dev`, or as a separate process with `app worker`.
+"""Sends the e-mails in the outbox. Runs in the web process with BACKGROUND_WORKER=inline, or in `app worker`.
 
 Template-owned; change the times at the top as you like. Any number of workers may run at the same time. Log
 lines identify rows by id and never contain an e-mail address, a link or text from an e-mail.

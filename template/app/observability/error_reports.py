@@ -16,7 +16,7 @@ from app.settings import Settings
 
 
 def install(settings: Settings) -> None:
-    """Report errors to SENTRY_DSN. This affects the whole process and runs in separate threads."""
+    """Report errors to SENTRY_DSN. This affects the whole process. Background threads send the reports."""
     dsn = settings.sentry_dsn
     # An outage of the server that receives the reports must not cause more reports.
     for name in ("opentelemetry", "urllib3"):

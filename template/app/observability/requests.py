@@ -1,4 +1,4 @@
-"""What metrics and traces know about a request: its method, the pattern of its route, and its status."""
+"""What metrics and traces record about a request: its method, the pattern of its route, and its status."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -135,7 +135,7 @@ def profile_update(form: ProfileForm) -> ProfileUpdate:
 
 
 def new_account(form: RegistrationForm) -> dict[str, Any]:
-    """The account that *form* describes. A field that is left empty has its default in `NewAccount`.
+    """The account that *form* describes. An empty field gets its default from `NewAccount`.
 
     Raises:
         InvalidField: a field breaks a rule in `NewAccount`.
@@ -172,8 +172,7 @@ def taken_values_as_errors() -> Generator[None]:
 def show_again(
     request: Request, template: str, form: msgspec.Struct, error: Exception, **values: Any
 ) -> Response:
-    """The form's page again, with the submitted values and the errors. Nothing is saved, and the
-    status is 400."""
+    """Show the form again with the submitted values and errors. The status is 400, so nothing is saved."""
     given = msgspec.structs.asdict(form)
     kept = {name: value for name, value in given.items() if name not in _PASSWORDS}
     field, sentence = problem_of(error)

@@ -71,8 +71,8 @@ def relying_party(settings: Settings) -> RelyingParty:
 
 
 def _named(origin: str) -> str:
-    """*origin* with a host name: browsers reject passkeys on IP addresses. In development, the server is also
-    reachable at localhost."""
+    """*origin* with `localhost` in place of a loopback IP address, because browsers reject passkeys on IP
+    addresses."""
     for address in ("//127.0.0.1", "//[::1]"):
         origin = origin.replace(address, "//localhost")
     return origin
@@ -168,7 +168,7 @@ def read(content: dict[str, Any] | str) -> Response:
     """Parse *content*.
 
     Raises:
-        InvalidResponse: it is malformed, or it comes from a page in a frame on another site.
+        InvalidResponse: *content* is malformed, or comes from a page in a frame on another site.
     """
     try:
         if isinstance(content, str):
@@ -189,9 +189,9 @@ def read(content: dict[str, Any] | str) -> Response:
 
 
 def verify_new(party: RelyingParty, response: Response) -> VerifiedRegistration:
-    """Verify the response from `navigator.credentials.create()`. The caller has consumed the challenge.
+    """Verify the response from `navigator.credentials.create()`. The caller has used up the challenge.
 
-    The authenticator's maker does not matter, so attestation is neither requested nor read.
+    The authenticator's manufacturer does not matter, so attestation is neither requested nor read.
 
     Raises:
         InvalidResponse: the passkey is rejected and must not be added.
@@ -208,7 +208,7 @@ def verify_new(party: RelyingParty, response: Response) -> VerifiedRegistration:
 def verify(
     party: RelyingParty, response: Response, passkey: Passkey, *, must_verify: bool
 ) -> VerifiedAuthentication:
-    """Verify the response from `navigator.credentials.get()`. The caller has consumed the challenge.
+    """Verify the response from `navigator.credentials.get()`. The caller has used up the challenge.
 
     *must_verify*: the authenticator must have verified its user with a PIN, a fingerprint or similar.
 
@@ -227,7 +227,7 @@ def verify(
             require_user_verification=must_verify,
         )
         if can_be_backed_up(verified) != passkey.can_be_backed_up:
-            raise InvalidResponse("whether the passkey can be backed up must not change (section 6.1.3)")
+            raise InvalidResponse("the passkey's backup eligibility must not change (section 6.1.3)")
         return verified
 
 

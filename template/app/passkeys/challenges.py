@@ -19,8 +19,8 @@ from app.passkeys.models import PasskeyChallenge
 LASTS = timedelta(minutes=5)
 
 type Ceremony = Literal["add", "passwordless", "login", "confirm"]
-"""`add` a passkey, log in with it instead of a password (`passwordless`), or use it as a second factor at
-`login` or to `confirm` one."""
+"""Adding a passkey (`add`), logging in with it instead of a password (`passwordless`), or using it as a
+second factor at login (`login`) or to confirm a login (`confirm`)."""
 
 
 async def make(db: AsyncSession, ceremony: Ceremony, holder: str) -> bytes:
@@ -39,7 +39,7 @@ async def make(db: AsyncSession, ceremony: Ceremony, holder: str) -> bytes:
 
 
 async def take(db: AsyncSession, challenge: bytes, ceremony: Ceremony, holder: str | None) -> bool:
-    """Use up *challenge*. Returns False if it does not exist, was used, has expired or is someone else's.
+    """Use up *challenge*. Returns False if it does not exist, was used, has expired or has another holder.
 
     *holder*: None for a client without cookies, which is recognized only by its `User-Agent`.
     """

@@ -5,8 +5,8 @@ from app.users.rate_limits import LIMITS, Limit
 
 LIMITS.update(
     {
-        # A passwordless login takes two requests, and both count. Nobody can guess a signature, so accounts
-        # need no limit of their own.
+        # A passwordless login takes two requests, and both count. Nobody can guess a signature, so no limit
+        # per account is needed.
         "passkey_login": Limit(ip="300/10m"),
     }
 )

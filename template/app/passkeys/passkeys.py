@@ -1,7 +1,7 @@
 """Passkeys (WebAuthn level 3): keys that are stored by devices and password managers and cannot be phished.
 
 A passkey is a second factor. A passkey that verifies its user with a PIN or a fingerprint can also replace
-both the password and the factor. This module knows nothing about HTTP.
+both the password and the second factor. This module knows nothing about HTTP.
 
 You may change the limits below. Keep the order of the statements: the challenge is used up before the
 response is verified and stays used up if the response is rejected, and the account is locked before its
@@ -40,8 +40,8 @@ MAX_PASSKEYS = 20
 
 
 class PasskeyRefused(ValueError):
-    """The passkey is unknown, was removed, or did not verify its user, now or when it was added, or its
-    account cannot log in."""
+    """The passkey is unknown or was removed, did not verify its user (now or when it was added), or belongs
+    to an account that cannot log in."""
 
     code = "passkey_refused"
 
@@ -286,7 +286,7 @@ class Passkeys:
     # Helpers
 
     async def _take(self, db: AsyncSession, challenge: bytes, ceremony: Ceremony, holder: str | None) -> bool:
-        # Committed before anything is verified, so that no failure can make the challenge valid again.
+        # Commit before anything is verified, so that no failure can make the challenge valid again.
         async with released(db):
             return await challenges.take(db, challenge, ceremony, holder)
 
@@ -294,8 +294,8 @@ class Passkeys:
         return await db.scalar(select(Passkey).where(Passkey.credential_id == credential_id))
 
     async def _is_there(self, db: AsyncSession, passkey: Passkey) -> bool:
-        # The owner may have removed the passkey since it was read. The account is locked, so it cannot be
-        # removed from now on.
+        # The owner may have removed the passkey since it was read. The account is locked, so the passkey
+        # cannot be removed from now on.
         return await db.get(Passkey, passkey.id, populate_existing=True) is not None
 
     async def _handle_of(self, db: AsyncSession, user_id: str) -> str | None:

@@ -35,7 +35,10 @@ class PasskeyLogin(Secret):
 
 
 class PasskeyCookieLogin(PasskeyLogin):
-    remember: Annotated[bool, msgspec.Meta(description="If false, the session lasts at most one day.")] = True
+    remember: Annotated[
+        bool,
+        msgspec.Meta(description="If false, the session lasts at most SESSION_NOT_REMEMBERED seconds."),
+    ] = True
 
 
 class LoginToContinue(Secret):
@@ -49,15 +52,20 @@ class PublicPasskey(msgspec.Struct):
     name: str
     created_at: datetime
     last_used_at: datetime | None
-    is_backed_up: Annotated[bool, msgspec.Meta(description="Whether it survives the loss of the device.")]
+    is_backed_up: Annotated[
+        bool, msgspec.Meta(description="Whether the passkey survives the loss of the device.")
+    ]
     replaces_password: Annotated[
         bool,
-        msgspec.Meta(description="Whether it verified its user, and so can be used instead of the password."),
+        msgspec.Meta(
+            description="Whether the passkey verified its user when it was added, and so can replace the"
+            " password."
+        ),
     ]
 
 
 class AddedPasskey(Secret, PublicPasskey, kw_only=True):
-    """Recovery codes are included if this is the account's first factor. They are never shown again."""
+    """Recovery codes are included if the account had none. They are never shown again."""
 
     recovery_codes: list[str] | msgspec.UnsetType = msgspec.UNSET
 

@@ -16,7 +16,7 @@ class TaskState(Base):
 
     name: Mapped[str] = mapped_column(String(200), primary_key=True)
     claimed_until: Mapped[datetime] = mapped_column(UTCDateTime)
-    """The time up to which processes have claimed the task's runs."""
+    """All runs due up to this time have been claimed by a process."""
     leased_until: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     """When the lease of the process that is running the task expires. It is renewed during the run."""
     started_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)

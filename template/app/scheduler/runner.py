@@ -57,7 +57,7 @@ class Scheduler:
             self._app.state.tasks.append(PeriodicTask(task.name, LOOK_AGAIN, runner.run_if_due))
 
     async def run_now(self, task: ScheduledTask) -> None:
-        """Run *task* now, even if not due. Its schedule does not change. Exceptions from the task propagate.
+        """Run *task* now, even if it is not due. Its schedule does not change. Exceptions propagate.
 
         Raises:
             TaskIsRunning: another process is running the task.
@@ -92,7 +92,7 @@ class _Runner:
             return
         if clock_was_wrong:
             logger.warning(
-                "the scheduled task %r runs now: a clock was wrong, and it was claimed until %s",
+                "the scheduled task %r runs now: it was claimed until %s while a clock was wrong",
                 self._task.name,
                 claimed_until,
             )
@@ -144,7 +144,7 @@ class _Runner:
         try:
             await self._task(self._app)
         except BaseException as failure:
-            # Also Ctrl+C: an interrupted run must not be listed as successful.
+            # This includes Ctrl+C: an interrupted run must not be listed as successful.
             error = names_of(failure)
             raise
         finally:

@@ -5,7 +5,7 @@ from app.users.schemas import Secret
 
 
 class AnswerForm(Secret):
-    """The answer for one factor or, in another form on the page, a recovery code."""
+    """The answer in one of the page's forms: a factor's code or credential, or a recovery code."""
 
     code: str = ""
     recovery_code: str = ""

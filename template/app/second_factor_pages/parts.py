@@ -1,6 +1,6 @@
 """What a factor adds to the pages: the form that asks for it, and its section on the user's factors page.
 
-A factor's pages add it in their `install` function and mark its label with `N_`:
+A factor's pages add their part in `install` and mark its label with `N_`:
 
     parts.add(app, parts.Part("totp", N_("Authenticator app"), "code", "totp/ask.html", "totp/section.html"))
 """

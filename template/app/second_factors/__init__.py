@@ -1,4 +1,4 @@
-"""Second factors, which a login asks for after the password, and recovery codes for lost ones.
+"""Second factors, which a login asks for after the password, and recovery codes for lost factors.
 
 The factors are separate features, such as `app/totp`. Start reading in `factors.py`.
 """

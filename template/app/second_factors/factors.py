@@ -1,4 +1,5 @@
-"""Ask for second factors, at login and to confirm a login, and manage them, independently of HTTP.
+"""Manage second factors, and ask for them at login and to confirm a login. This module knows nothing about
+HTTP.
 
 A login with a correct password gets a ticket. Together, the ticket and an answer for one of the account's
 factors start the session. A ticket has no other use. It works once, within five minutes, in the browser that
@@ -212,8 +213,8 @@ class Factors:
             record(db, "second_factor", user.id, outcome="failure", method=answer.method)
             if pending.tries >= MAX_TRIES:
                 await self._take(db, pending)
-            # Count across all logins, because each login gets a new ticket. Count from midnight, because the
-            # number in a sliding window can stop growing.
+            # Count across all logins, because each login gets a new ticket. Count from midnight, because a
+            # count in a sliding window can stop growing.
             today = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
             if await number_of_failures(db, user.id, "second_factor", since=today) % MAX_TRIES == 0:
                 await self._users.send_notice(user, "second_factor_refused")

@@ -17,7 +17,7 @@ _LENGTH = 28
 
 
 async def renew(db: AsyncSession, user_id: str) -> list[str]:
-    """Generate new codes. The earlier ones stop working. Only the caller ever sees the codes themselves."""
+    """Generate and return new codes, which are stored only as hashes. The earlier codes stop working."""
     await remove(db, user_id)
     codes = [new_code(_LENGTH) for _ in range(NUMBER)]
     now = clock.now()

@@ -134,7 +134,7 @@ async def renew_recovery_codes(
 ) -> RecoveryCodes:
     """Generate new recovery codes
 
-    The earlier ones stop working.
+    The earlier codes stop working.
     """
     return RecoveryCodes(await factors.renew_recovery_codes(db, login.user))
 
@@ -155,7 +155,7 @@ async def reset_factors(
 ) -> None:
     """Remove all second factors from an account
 
-    For an owner who has lost them. Make sure that the request comes from the owner. All of the account's
+    Use this if the owner has lost them. Make sure that the request comes from the owner. All of the account's
     sessions end.
     """
     await factors.reset(db, await users.require(db, user_id))

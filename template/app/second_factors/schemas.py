@@ -15,11 +15,13 @@ Text = Annotated[str, msgspec.Meta(max_length=200)]
 class FactorAnswer(Secret):
     """An answer for one of the account's second factors: exactly one of these fields."""
 
-    code: Annotated[Text, msgspec.Meta(description="From an authenticator app.")] = ""
+    code: Annotated[Text, msgspec.Meta(description="A code from an authenticator app.")] = ""
     recovery_code: Text = ""
     credential: Annotated[
         dict[str, Any] | None,
-        msgspec.Meta(description="From a passkey: what `navigator.credentials.get()` returns, as JSON."),
+        msgspec.Meta(
+            description="A passkey's response: what `navigator.credentials.get()` returns, as JSON."
+        ),
     ] = None
 
 
@@ -38,12 +40,12 @@ class RecoveryCodes(Secret):
 class AccountFactors(msgspec.Struct):
     """The second factors of an account."""
 
-    factors: Annotated[list[str], msgspec.Meta(description="Their names, such as `totp`.")]
-    recovery_codes: Annotated[int, msgspec.Meta(description="How many are left.")]
+    factors: Annotated[list[str], msgspec.Meta(description="The names of the factors, such as `totp`.")]
+    recovery_codes: Annotated[int, msgspec.Meta(description="How many recovery codes are left.")]
 
 
 def answer_of(body: FactorAnswer) -> Answer:
-    """The one answer in *body*. Raises a 400 if there is none, or more than one."""
+    """The answer in *body*. Raises `Problem` (400) unless there is exactly one."""
     credential = msgspec.json.encode(body.credential).decode() if body.credential else ""
     given = {"code": body.code, RECOVERY_CODE: body.recovery_code, "credential": credential}
     answers = [Answer(method, value) for method, value in given.items() if value]

@@ -99,8 +99,7 @@ def for_asyncpg(url: URL) -> URL:
 
 
 def _translate_pooler(query: dict[str, str | tuple[str, ...]]) -> None:
-    """Translate `pgbouncer=true` (Supabase, Prisma): a pooler gives each transaction a different
-    connection."""
+    """Translate `pgbouncer=true` (Supabase, Prisma), which indicates a pooler."""
     match query.pop("pgbouncer", None):
         case None | "false":
             return

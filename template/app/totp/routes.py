@@ -25,9 +25,9 @@ ALREADY = {409: {AlreadySetUp.code: "The account already has an authenticator ap
 
 
 class TotpSetup(Secret):
-    """What an authenticator app needs. Shown only once."""
+    """The data that an authenticator app needs. It is shown only once."""
 
-    secret: Annotated[str, msgspec.Meta(description="For manual entry.")]
+    secret: Annotated[str, msgspec.Meta(description="The secret, for manual entry.")]
     uri: str
     qr_svg: Annotated[str, msgspec.Meta(description="The URI as a QR code in SVG format.")]
 
@@ -37,7 +37,7 @@ class TotpCode(Secret):
 
 
 class TotpConfirmed(Secret):
-    """Recovery codes are included if this is the account's first factor. They are never shown again."""
+    """Recovery codes are included if the account had none. They are never shown again."""
 
     recovery_codes: list[str] | msgspec.UnsetType = msgspec.UNSET
 

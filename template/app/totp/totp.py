@@ -149,8 +149,8 @@ class Totp:
             return self._keys.decrypt(row.sealed_secret)
         except CannotDecrypt:
             logger.error(
-                "a TOTP secret cannot be decrypted: SECRET_KEY has changed since it was made, and"
-                " SECRET_KEY_FALLBACKS lacks the earlier one"
+                "a TOTP secret cannot be decrypted: SECRET_KEY has changed since it was encrypted, and"
+                " SECRET_KEY_FALLBACKS lacks the earlier key"
             )
             return None
 
@@ -159,7 +159,7 @@ def digits_of(code: str) -> str:
     """*code* in ASCII digits, without spaces or hyphens. Empty if it contains any other characters or is much
     too long.
 
-    People and phones also write digits in other scripts, and the same code must not count as two.
+    Some keyboards produce digits in other scripts, and the same code must not count as two.
     """
     if len(code) > MAX_LENGTH:
         return ""

@@ -170,7 +170,7 @@ def _require_feature(manager: UserManager) -> None:
     if manager.require_second_factor != "off" and manager.second_factors is None:
         raise SettingsError(
             "REQUIRE_SECOND_FACTOR: no feature provides a second factor, so nobody could set one up. Add"
-            " one with `uv run app add totp`, or set it to off."
+            " one with `uv run app add totp`, or set REQUIRE_SECOND_FACTOR to off."
         )
 
 

@@ -19,7 +19,8 @@ LIFETIME = timedelta(days=400)
 """How long a browser stays known after a login. Browsers keep cookies no longer than this (RFC 6265bis,
 section 5.5)."""
 MAX_ACCOUNTS = 5
-"""Maximum number of accounts for which a browser can be known. The oldest is dropped first."""
+"""Maximum number of accounts for which a browser can be known. The least recently used one is dropped
+first."""
 _NONCE_BYTES = 16
 _MAC_BYTES = 16
 _MAC_LENGTH = 22
@@ -31,9 +32,9 @@ _CHARACTERS = re.compile(r"[A-Za-z0-9_-]+")
 class DeviceCookies:
     """Creates and reads the cookie, which contains the browser's id, a seal, and a mark for each account.
 
-    A mark contains the account, the time it was made (in seconds), and a MAC of both and the account's
-    `password_version`. A mark expires after `LIFETIME`, or when the password changes. So an attacker who once
-    logged in becomes a stranger again when the owner sets a new password.
+    A mark contains a MAC of the account's id, the time the mark was made (in seconds), and a MAC of both and
+    the account's `password_version`. A mark expires after `LIFETIME`, or when the password changes. So an
+    attacker who once logged in becomes a stranger again when the owner sets a new password.
     """
 
     def __init__(self, keys: KeyRing) -> None:

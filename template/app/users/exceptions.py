@@ -92,7 +92,7 @@ class WrongPassword(ValueError):
 
 
 class HashingBusy(Exception):
-    """The queue of hashes is full (HASH_QUEUE). Return 503 immediately, to keep waits short."""
+    """The queue of hashes is full (HASH_QUEUE). The client gets a 503 immediately instead of waiting."""
 
     code = "busy"
 

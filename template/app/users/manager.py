@@ -2,10 +2,10 @@
 
 Every method takes the database session as its first argument, writes through it and leaves the commit to the
 caller. So a hook's changes, an e-mail, the audit log entry and the change itself are committed together or
-not at all. Records that must survive an exception (a failed login, a stolen token) are committed here. The
-database resolves races with a unique index, a lock, or a conditional UPDATE that succeeds for exactly one
-caller. To avoid deadlocks, always take locks in the same order: superusers (oldest first), then the account,
-then its sessions.
+not at all. Only records that must survive an exception (a failed login, a stolen token) are committed by the
+method itself. The database resolves races with a unique index, a lock, or a conditional UPDATE that succeeds
+for exactly one caller. To avoid deadlocks, always take locks in the same order: superusers (oldest first),
+then the account, then its sessions.
 
 You may change this file, but keep these rules: check a password before spending a token, do the same work for
 an unknown address as for a known one, never let an inactive account do anything, and never remove the last
@@ -198,8 +198,8 @@ class UserManager:
     async def register(self, db: AsyncSession, *, email: str, password: str, **extra: Any) -> User | None:
         """Register an account. Returns None if the address is taken and the response must not reveal it.
 
-        With `registration="private"`, the owner of a taken address gets an e-mail instead, which takes as
-        much work. *extra*: values for your own columns.
+        With `registration="private"`, the owner of a taken address gets an e-mail instead. This takes as much
+        work as creating an account. *extra*: values for your own columns.
 
         Raises:
             InvalidEmail, InvalidPassword: the value is rejected. The message tells the user why.
@@ -277,7 +277,7 @@ class UserManager:
         """Raise the error that the database raises if it rejects *extra*, such as a taken user name.
 
         Otherwise, an accepted value would reveal that the address is taken: for a free address, the same
-        value is rejected. The account that this adds is removed again.
+        value is rejected. The trial account is removed again.
         """
         if not extra:
             return
@@ -586,8 +586,8 @@ class UserManager:
         that the login ends (ASVS 7.2.4).
 
         Raises:
-            SecondFactorRequired: the account has a second factor. No session is started. The ticket for
-            `finish_login` is committed here.
+            SecondFactorRequired: the account has a second factor. No session is started. This method commits
+            the ticket for `finish_login`.
         """
         user, browsers, has_factor = await self._authenticate(
             db, email=email, password=password, browser=browser
@@ -718,8 +718,8 @@ class UserManager:
         """Exchange *token* for a new refresh token.
 
         Raises:
-            SessionEnded: the token is not valid, or was reused. Reuse ends the session, and that change is
-            committed here.
+            SessionEnded: the token is not valid, or was reused. Reuse ends the session, and this method
+            commits that change.
         """
         try:
             return await self.sessions.rotate(db, token)
@@ -795,7 +795,7 @@ class UserManager:
         return issued
 
     async def end_session(self, db: AsyncSession, user: User, session_id: str) -> None:
-        """End one of *user*'s sessions. Raises `NoSuchSession` if it is not theirs or does not exist."""
+        """End one of *user*'s sessions. Raises `NoSuchSession` if *user* has no such session."""
         unknown = NoSuchSession(_("The session does not exist."))
         try:
             session, owner = await self.sessions.by_id(db, session_id)
@@ -995,7 +995,8 @@ class UserManager:
         if not self.deletion_grace:
             if not await self.lock(db, user):
                 return
-            # If a thief sent this request, a new password may have ended its session in the meantime.
+            # If a thief sent this request, the owner may have ended the thief's session by setting a new
+            # password.
             if user.password_version != version or not user.is_active:
                 raise SessionEnded
             await self.delete(db, user)
@@ -1083,7 +1084,8 @@ class UserManager:
 
         A verified account has its own count, so that requests for the mailbox's other addresses, such as
         `ada+x@…`, do not use it up. All unverified accounts of a mailbox share one count, because anyone can
-        register any number of them. Addresses without an account are counted separately, to do the same work.
+        register any number of them. Addresses without an account have separate counts, which keeps the work
+        the same.
         """
         if self.limits is None:
             return True

@@ -84,8 +84,8 @@ def _index_for(name: str, *columns: Any, where: Any) -> None:
 
 
 # These indexes are outside the class, so that your own `__table_args__` do not replace them. The account list
-# uses the first one. `_index_for` is for values that few accounts have. Without an index, finding those among
-# a million accounts would take seconds.
+# uses the first one. `_index_for` is for values that few accounts have. Without an index, finding these few
+# among a million accounts would take seconds.
 Index(None, User.created_at, User.id)
 _index_for("ix_users_superusers", User.created_at, User.id, where=User.is_superuser.is_(True))
 _index_for("ix_users_disabled", User.created_at, User.id, where=User.is_active.is_(False))

@@ -80,7 +80,10 @@ class Credentials(Secret):
 
 
 class CookieLogin(Credentials):
-    remember: Annotated[bool, msgspec.Meta(description="If false, the session lasts at most one day.")] = True
+    remember: Annotated[
+        bool,
+        msgspec.Meta(description="If false, the session lasts at most SESSION_NOT_REMEMBERED seconds."),
+    ] = True
     # Your own cookie login fields go below; template updates never touch them.
 
 
@@ -121,7 +124,7 @@ class Refresh(Secret):
 
 
 class Logout(Secret):
-    """For a client whose access token has expired."""
+    """Needed only if the access token has expired."""
 
     refresh_token: TokenText | None = None
 
@@ -310,12 +313,14 @@ class DeadMail(msgspec.Struct):
 
     id: int
     subject: str
-    user_id: Annotated[str | None, msgspec.Meta(description="Null if it does not belong to an account.")]
+    user_id: Annotated[
+        str | None, msgspec.Meta(description="Null if the e-mail does not belong to an account.")
+    ]
     attempts: int
     last_error: str
     created_at: datetime
     set_aside_at: datetime
-    can_be_sent: Annotated[bool, msgspec.Meta(description="False if the link in it has expired.")]
+    can_be_sent: Annotated[bool, msgspec.Meta(description="False if the e-mail's link has expired.")]
 
 
 class DeadMailPage(msgspec.Struct):
@@ -404,8 +409,8 @@ def public_event(row: AuditEvent) -> PublicEvent:
 
 
 def exported_event(row: AuditEvent) -> PublicEvent:
-    """The view of *row* for its account's owner. If someone else acted, hides their IP address and
-    browser."""
+    """The view of *row* for its account's owner. If someone else caused the event, their IP address and
+    browser are hidden."""
     event = public_event(row)
     if row.actor not in ("", row.user_id):
         event.ip_address = event.user_agent = event.browser = ""

@@ -46,8 +46,8 @@ COOKIE = "cookie"
 SEEN_EVERY = timedelta(minutes=1)
 """The precision of `last_seen_at`. Writing it on every request would cost more than the request itself."""
 LISTED = 100
-"""Maximum number of sessions in a list. MAX_SESSIONS may be higher, but "end all others" also ends
-sessions that are not listed."""
+"""Maximum number of sessions in a list. MAX_SESSIONS may be higher, and ending all other sessions includes
+those that are not listed."""
 _MAX_REPLACED_TOKENS = 10
 """Maximum number of replaced refresh tokens kept per session. After this many rotations within the
 grace period, the current token is returned unchanged."""

@@ -115,12 +115,12 @@ def _log_once(logger: logging.Logger, message: str, period: int) -> None:
 
 
 def is_duplicate(error: BaseException) -> bool:
-    """Whether *error* violates a primary key, a unique constraint or a unique index."""
+    """Whether *error* means that a primary key, unique constraint or unique index was violated."""
     return isinstance(error, IntegrityError) and not _DUPLICATE.isdisjoint(_codes_of(error))
 
 
 def breaks_reference(error: BaseException) -> bool:
-    """Whether *error* violates a foreign key."""
+    """Whether *error* means that a foreign key was violated."""
     return isinstance(error, IntegrityError) and not _BROKEN_REFERENCE.isdisjoint(_codes_of(error))
 
 
@@ -129,15 +129,15 @@ def _codes_of(error: IntegrityError) -> set[str]:
 
 
 def constraint_of(error: BaseException) -> str:
-    """What *error* violates, for the log: the constraint's name, or SQLite's message, which has no values."""
+    """What was violated, for the log: the constraint's name, or SQLite's message, which has no values."""
     driver_error = getattr(error, "orig", None)
     details = getattr(driver_error, "__cause__", None)
     return getattr(details, "constraint_name", None) or str(driver_error)
 
 
 def taken_fields(error: BaseException) -> list[str]:
-    """The columns of the unique constraint or index that *error* violates. Empty for any other error, and if
-    the columns are unknown.
+    """The columns of the unique constraint or index whose violation *error* reports. Empty for any other
+    error, and if the columns are unknown.
 
     For PostgreSQL, the columns are derived from the constraint's name, which follows the naming convention in
     `app/database` or PostgreSQL's own. The columns of a composite constraint are returned as one name, joined

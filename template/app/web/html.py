@@ -69,7 +69,7 @@ class HtmlPages:
 
     def _use_inline_style(self, css: str) -> None:
         digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-        # Markup, because an escaped style would not match the digest in the policy.
+        # This is Markup because an escaped style would not match the digest in the policy.
         self._globals["style"] = Markup(css)  # noqa: S704  # nosec B704
         self._sources = f"style-src 'sha256-{digest}'"
 

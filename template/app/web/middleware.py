@@ -362,7 +362,7 @@ def host_name(host: str) -> str:
 
 
 def limit_size(app: Application, *, headers: int) -> Application:
-    """First of all, respond with 414 if the URL is too long, or with 431 if the headers are too large.
+    """Respond with 414 if the URL is too long, or with 431 if the headers are too large.
 
     *headers*: the maximum combined size of all names and values, in bytes (MAX_HEADER_SIZE). MAX_BODY_SIZE is
     checked when the body is read.
@@ -386,10 +386,10 @@ def limit_size(app: Application, *, headers: int) -> Application:
 def limit_time(app: Application, *, body: float, response: float) -> Application:
     """Limit the time for the body and the time until the response starts.
 
-    Respond with 408 if the body takes longer than *body* seconds (BODY_TIMEOUT), and with 504 if everything
-    else takes longer than *response* seconds (REQUEST_TIMEOUT), or with 503 if the database was the
-    cause. Only one clock runs at a time: the body's while the client sends the body, otherwise the
-    response's. A response that has started, such as a stream, is not limited.
+    Respond with 408 if the body takes longer than *body* seconds (BODY_TIMEOUT). Respond with 504 if
+    everything else takes longer than *response* seconds (REQUEST_TIMEOUT), or with 503 if the request was
+    waiting for the database. Only one clock runs at a time: the body's while the client sends the body,
+    otherwise the response's. A response that has started, such as a stream, is not limited.
 
     A request that runs out of time is cancelled. Its transaction is rolled back and its connection returns to
     the pool. A commit in progress may still succeed, as can happen whenever a response is lost.

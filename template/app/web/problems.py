@@ -244,7 +244,7 @@ _SCHEMA = {"$ref": "#/components/schemas/ProblemDetails"}
 
 
 def describe(status: int, codes: Mapping[str, str]) -> dict[str, Any]:
-    """The OpenAPI response object for an error response. *codes*: for each code, when it is sent.
+    """The OpenAPI response object for an error response. *codes*: each code and when it is sent.
 
     The status's default code is always listed, because hooks and middleware may also raise a `Problem`.
     """

@@ -26,7 +26,7 @@ def number_of_requests(db):
 # The e-mail
 
 
-async def test_the_mail_has_the_code_its_lifetime_and_who_asked(ada, person, outbox):
+async def test_the_mail_shows_the_code_its_lifetime_and_who_requested_it(ada, person, outbox):
     person.client.headers["User-Agent"] = FIREFOX
     await person.ask()
 
@@ -59,7 +59,7 @@ async def test_the_mail_is_in_the_language_of_the_account(make_user, person, out
 # Logging in
 
 
-async def test_a_code_begins_a_bearer_session(ada, person):
+async def test_a_code_starts_a_bearer_session(ada, person):
     answer = await person.log_in()
 
     body = answer.json()
@@ -68,7 +68,7 @@ async def test_a_code_begins_a_bearer_session(ada, person):
     assert (me.status_code, me.json()["id"]) == (200, ada.id)
 
 
-async def test_a_code_begins_a_session_with_a_cookie(ada, person):
+async def test_a_code_starts_a_cookie_session(ada, person):
     answer = await person.log_in("/cookie")
 
     me = await person.client.get("/users/me")
@@ -81,21 +81,21 @@ async def test_a_code_begins_a_session_with_a_cookie(ada, person):
     [str.lower, lambda code: code.replace("-", ""), lambda code: f" {code[:4]} {code[5:7]} {code[7:]} "],
     ids=["lower case", "no hyphen", "spaces"],
 )
-async def test_the_spelling_of_a_code_does_not_matter(ada, person, spell):
+async def test_case_hyphens_and_spaces_in_a_code_do_not_matter(ada, person, spell):
     request_id = await person.ask()
 
     assert (await person.enter(request_id, spell(await person.code()))).status_code == 200
 
 
 @pytest.mark.parametrize(("remember", "is_kept"), [(True, True), (False, False)])
-async def test_the_session_is_remembered_if_the_person_wants_it(ada, person, remember, is_kept):
+async def test_the_session_is_remembered_on_request(ada, person, remember, is_kept):
     answer = await person.log_in("/cookie", remember=remember)
 
     [cookie] = [each for each in answer.headers.get_list("set-cookie") if each.startswith("__Host-session=")]
     assert ("Max-Age" in cookie) == is_kept
 
 
-async def test_the_former_session_of_the_browser_ends(ada, person, make_person):
+async def test_the_previous_session_of_the_browser_ends(ada, person, make_person):
     """ASVS 7.2.4."""
     await person.log_in("/cookie")
     former = person.client.cookies["__Host-session"]
@@ -107,21 +107,21 @@ async def test_the_former_session_of_the_browser_ends(ada, person, make_person):
 
 
 @KINDS
-async def test_the_browser_is_known_afterwards_and_has_no_key(ada, person, manager, kind):
+async def test_a_login_makes_the_browser_known_and_removes_its_key(ada, person, manager, kind):
     await person.log_in(kind)
 
     assert manager.is_known_browser(person.client.cookies["__Host-device"], ada)
     assert "__Host-login-code" not in person.client.cookies
 
 
-async def test_a_new_browser_is_told_by_mail(ada, person, make_person, outbox):
+async def test_a_login_in_a_new_browser_notifies_the_owner(ada, person, make_person, outbox):
     await person.log_in()
     await make_person("Other/1.0").log_in()
 
     assert (await outbox())[-1].subject.endswith(": New login")
 
 
-async def test_a_login_takes_a_deletion_back(make_user, person, events):
+async def test_a_login_cancels_a_deletion(make_user, person, events):
     await make_user(EMAIL, is_verified=True, delete_after=START + timedelta(days=1))
 
     assert (await person.log_in()).status_code == 200
@@ -129,7 +129,7 @@ async def test_a_login_takes_a_deletion_back(make_user, person, events):
     assert cancelled.method == METHOD
 
 
-async def test_it_is_in_the_audit_log(ada, person, events):
+async def test_a_login_is_in_the_audit_log(ada, person, events):
     """Checklist 39."""
     request_id = await person.ask()
     await person.enter(request_id, "BBBB-BBBB")
@@ -146,7 +146,7 @@ async def test_it_is_in_the_audit_log(ada, person, events):
 # Several requests
 
 
-async def test_a_new_request_leaves_the_earlier_ones_open(ada, person, make_person):
+async def test_a_new_request_keeps_earlier_codes_valid(ada, person, make_person):
     """Otherwise anyone could keep the owner out by requesting codes again and again."""
     request_id = await person.ask()
     code = await person.code()
@@ -155,7 +155,7 @@ async def test_a_new_request_leaves_the_earlier_ones_open(ada, person, make_pers
     assert (await person.enter(request_id, code)).status_code == 200
 
 
-async def test_the_oldest_of_four_requests_has_ended(ada, make_person, wait):
+async def test_a_fourth_request_ends_the_oldest(ada, make_person, wait):
     people = [make_person() for _ in range(4)]
     asked = []
     for each in people:
@@ -167,7 +167,7 @@ async def test_the_oldest_of_four_requests_has_ended(ada, make_person, wait):
     assert [each.status_code for each in answers] == [401, 200, 200, 200]
 
 
-async def test_requests_without_a_mail_end_none(ada, person, make_person, wait):
+async def test_requests_that_send_no_mail_end_no_other_request(ada, person, make_person, wait):
     """Requests over the mailbox's limit, which send no e-mail, do not end the owner's request."""
     for _ in range(4):
         await make_person("a stranger").ask()
@@ -203,7 +203,7 @@ async def test_expired_requests_are_removed(ada, person, wait, db, number_of_req
     assert await number_of_requests() == 1
 
 
-async def test_a_periodic_task_removes_them(app, ada, person, wait, number_of_requests):
+async def test_a_periodic_task_removes_expired_requests(app, ada, person, wait, number_of_requests):
     await person.ask()
     wait(timedelta(minutes=10))
     [task] = [each for each in app.state.tasks if each.name == "remove expired login codes"]

@@ -130,7 +130,7 @@ async def test_wrong_codes_are_limited_for_every_address(ada, make_person, make_
     assert await statuses(EMAIL) == await statuses(await make_silent(account)) == [401] * 10 + [429] * 2
 
 
-async def test_a_request_that_newer_ones_ended_still_takes_wrong_codes(ada, make_person, wait):
+async def test_wrong_codes_for_an_ended_request_are_counted_too(ada, make_person, wait):
     """Checklist 13: a request for an address without an account behaves the same way."""
 
     async def statuses(email):
@@ -156,7 +156,7 @@ async def test_mails_to_a_mailbox_are_limited_silently(ada, make_person, outbox)
     assert len(await outbox()) == 5
 
 
-async def test_requests_of_an_address_are_limited_before_the_body(app, manager, person):
+async def test_requests_are_limited_per_ip_address_before_the_body_is_read(app, manager, person):
     """Checklist 12."""
     manager.limits = Limits(app.state.limiter, {"request_login_code": Limit(ip="1/h")})
     await person.ask()
@@ -169,7 +169,7 @@ async def test_requests_of_an_address_are_limited_before_the_body(app, manager, 
 
 @KINDS
 async def test_a_code_works_once(ada, person, kind):
-    """Checklist 26: it cannot even start the other kind of session (GHSA-jpq4-7fmq-q5fj)."""
+    """Checklist 26: a used code cannot even start the other kind of session (GHSA-jpq4-7fmq-q5fj)."""
     request_id, key = await person.ask(), person.client.cookies["__Host-login-code"]
     code = await person.code()
     first = await person.enter(request_id, code, kind)
@@ -182,7 +182,7 @@ async def test_a_code_works_once(ada, person, kind):
 
 
 @KINDS
-async def test_eight_simultaneous_uses_begin_one_session(
+async def test_eight_simultaneous_uses_start_one_session(
     ada, person, number_of_sessions, outbox, monkeypatch, kind
 ):
     """Checklist 26 (CVE-2026-31875, CVE-2025-67507). The limit is raised, so all eight are checked."""
@@ -210,7 +210,7 @@ async def test_a_code_lasts_ten_minutes(ada, make_person, wait):
     assert (first.status_code, second.status_code) == (200, 401)
 
 
-async def test_the_code_of_another_account_opens_nothing(ada, make_user, make_person):
+async def test_a_code_for_another_account_is_refused(ada, make_user, make_person):
     """Checklist 27."""
     await make_user("eve@example.com", is_verified=True)
     eve, person = make_person(), make_person()
@@ -266,7 +266,7 @@ async def test_a_new_password_ends_the_request(ada, person, manager, db, client)
 
 
 @KINDS
-async def test_five_wrong_codes_end_the_request_and_are_mailed(ada, person, outbox, kind):
+async def test_five_wrong_codes_end_the_request_and_notify_the_owner(ada, person, outbox, kind):
     """Checklist 9."""
     request_id = await person.ask()
     code = await person.code()
@@ -308,7 +308,7 @@ async def test_right_codes_are_not_counted(app, ada, person, manager):
     assert [(await person.log_in()).status_code for _ in range(12)] == [200] * 12
 
 
-async def test_guesses_of_an_address_are_limited_before_the_body(app, manager, person):
+async def test_guesses_are_limited_per_ip_address_before_the_body_is_read(app, manager, person):
     """Checklist 9."""
     manager.limits = Limits(app.state.limiter, {"login_code": Limit(ip="1/h")})
     await person.enter("x", WRONG)
@@ -408,7 +408,7 @@ async def test_the_database_has_no_code_no_id_and_no_key(ada, person, db):
     assert [each for each in (code, code.replace("-", ""), request_id, key, EMAIL) if each in stored] == []
 
 
-async def test_the_database_alone_does_not_help_to_guess(ada, person, other_client):
+async def test_a_copy_of_the_database_does_not_help_guessing(ada, person, other_client):
     """Checklist 15: a new SECRET_KEY makes the code invalid, so the stored value depends on it."""
     request_id = await person.ask()
     client = await other_client(secret_key=SecretStr(sha256(b"another secret").hexdigest()))

@@ -1,4 +1,4 @@
-"""Request a code on a page and log in with it, without JavaScript."""
+"""Requesting a code on a page and logging in with it, without JavaScript."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.email_login_pages.conftest import NEXT, ask, follow
 REQUEST, CODE = "/login/email", "/login/email/code"
 
 
-async def test_the_login_page_leads_there_and_keeps_the_return_path(browser):
+async def test_the_login_page_links_to_the_address_form_and_keeps_the_return_path(browser):
     page = (await browser.get("/login", params={"next": NEXT})).text
 
     assert f'<a href="{REQUEST}?next=/account/sessions">Log in with an e-mailed code</a>' in page
@@ -30,7 +30,7 @@ async def test_a_login_with_a_code(ada, browser, mailed_code):
     assert "You are logged in." in page.text
 
 
-async def test_the_key_is_gone_and_the_browser_known_after_the_login(ada, browser, mailed_code):
+async def test_a_login_removes_the_key_and_makes_the_browser_known(ada, browser, mailed_code):
     await ask(browser)
     answer = await browser.post(CODE, data={"code": await mailed_code()})
 
@@ -73,7 +73,7 @@ async def test_a_second_factor_is_asked_for(ada, browser, manager, mailed_code):
     assert "__Host-session" not in browser.cookies
 
 
-async def test_without_a_request_the_page_for_the_code_leads_to_the_first_one(browser):
+async def test_without_a_request_the_code_page_redirects_to_the_address_page(browser):
     answer = await browser.get(CODE, params={"next": NEXT})
 
     assert answer.headers["location"] == f"{REQUEST}?next=%2Faccount%2Fsessions"
@@ -84,7 +84,7 @@ async def test_a_code_without_a_request_is_refused(browser):
 
 
 @pytest.mark.parametrize("path", [REQUEST, CODE])
-async def test_people_who_are_logged_in_need_no_code(ada, log_in, path):
+async def test_a_logged_in_user_is_redirected(ada, log_in, path):
     browser = await log_in(ada)
 
     assert (await browser.get(path, params={"next": NEXT})).headers["location"] == NEXT

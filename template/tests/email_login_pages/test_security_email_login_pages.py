@@ -25,7 +25,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("next", HOSTILE)
 async def test_an_unsafe_return_path_is_replaced(ada, browser, log_in, mailed_code, next):
-    """Checklist 24: this applies to every way into and out of the pages."""
+    """Checklist 24: this applies to every link, form and redirect."""
     login = await browser.get(LOGIN, params={"next": next})
     gone = await browser.get(CODE, params={"next": next})
     request = await browser.get(REQUEST, params={"next": next})
@@ -123,7 +123,7 @@ async def test_pages_and_json_routes_share_a_limit(app, manager, browser, client
     assert (await browser.post(path, data={"code": WRONG})).status_code == 429
 
 
-async def test_wrong_codes_of_pages_are_counted(app, ada, manager, browser, mailed_code):
+async def test_wrong_codes_entered_on_pages_are_counted(app, ada, manager, browser, mailed_code):
     """Checklist 9: after too many attempts, even the correct code is rejected."""
     manager.limits = Limits(app.state.limiter, LIMITS | {"wrong_login_code": Limit(account="2/h")})
     await ask(browser)

@@ -30,7 +30,7 @@ async def gets_mail(client: httpx.AsyncClient, sent: Sent, email: str = EMAIL) -
 
 
 @pytest.mark.parametrize("kind", ["email.bounced", "email.complained"])
-async def test_the_mailbox_gets_no_more_mail(
+async def test_a_bounce_or_complaint_stops_mail_to_the_mailbox(
     client: httpx.AsyncClient, make_user: MakeUser, report: Report, sent: Sent, kind: str
 ) -> None:
     await make_user(EMAIL)
@@ -44,7 +44,7 @@ async def test_the_mailbox_gets_no_more_mail(
     assert await gets_mail(client, sent, "grace@example.com")
 
 
-async def test_a_mailbox_that_the_smtp_server_does_not_know_gets_no_more_mail(
+async def test_a_mailbox_unknown_to_the_smtp_server_gets_no_more_mail(
     client: httpx.AsyncClient, make_user: MakeUser, db: Database, sent: Sent
 ) -> None:
     class Unknown(InMemoryBackend):
@@ -133,7 +133,7 @@ async def test_requests_for_a_marked_mailbox_look_the_same_and_cost_the_same(
     assert [mail.to for mail in await sent()] == [["grace@example.com"]]
 
 
-async def test_a_mailed_link_clears_the_mailbox(
+async def test_using_a_mailed_link_clears_the_mailbox(
     client: httpx.AsyncClient, make_user: MakeUser, app: App, report: Report, sent: Sent
 ) -> None:
     """The link was e-mailed before the bounce, and using it proves that the mailbox works."""
@@ -146,7 +146,7 @@ async def test_a_mailed_link_clears_the_mailbox(
     assert await gets_mail(client, sent)
 
 
-async def test_an_older_event_that_comes_late_does_not_mark_it_again(
+async def test_a_late_event_does_not_mark_a_cleared_mailbox_again(
     client: httpx.AsyncClient, make_user: MakeUser, app: App, report: Report, sent: Sent
 ) -> None:
     await make_user(EMAIL)
@@ -162,7 +162,7 @@ async def test_an_older_event_that_comes_late_does_not_mark_it_again(
     assert not await gets_mail(client, sent)
 
 
-async def test_superusers_list_and_clear_it(
+async def test_superusers_can_list_and_clear_marked_mailboxes(
     client: httpx.AsyncClient, make_user: MakeUser, admin: httpx.AsyncClient, report: Report, sent: Sent
 ) -> None:
     user = await make_user(EMAIL)
@@ -185,7 +185,7 @@ async def test_superusers_list_and_clear_it(
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", ""), ("POST", "/clear")])
-async def test_only_superusers_may(
+async def test_only_superusers_can_list_and_clear_marked_mailboxes(
     client: httpx.AsyncClient, make_user: MakeUser, login: Login, report: Report, method: str, path: str
 ) -> None:
     user = await make_user(EMAIL)
@@ -196,7 +196,7 @@ async def test_only_superusers_may(
     assert answer.status_code == 403
 
 
-async def test_the_export_of_the_owner_contains_it(
+async def test_the_owners_export_contains_the_marked_mailbox(
     client: httpx.AsyncClient, make_user: MakeUser, login: Login, report: Report
 ) -> None:
     user: User = await make_user(EMAIL)
@@ -208,7 +208,7 @@ async def test_the_export_of_the_owner_contains_it(
     assert (row["email"], row["reason"]) == (EMAIL, "complaint")
 
 
-async def test_the_commands_list_and_clear_it(
+async def test_the_commands_list_and_clear_marked_mailboxes(
     client: httpx.AsyncClient,
     make_user: MakeUser,
     app: App,

@@ -40,7 +40,7 @@ def measured(build_app, app):
 
 @pytest.fixture
 def value_of(measured):
-    """`value_of("mails", status="dead")`: the value of a metric, or None if there is none."""
+    """`value_of("mails", status="dead")`: the value of a metric, or None if it has no such value."""
     registry = metrics_of(measured.state).registry
     return lambda name, **labels: registry.get_sample_value(name, labels)
 
@@ -60,7 +60,7 @@ def write_mail(measured):
 
 
 class Sender(InMemoryBackend):
-    """A backend that fails with *error*, if there is one."""
+    """A backend that raises *error*, if given, instead of sending."""
 
     def __init__(self, error=None):
         super().__init__()
@@ -116,7 +116,7 @@ def test_without_its_setting_nothing_is_measured(app):
     assert metrics_of(app.state) is None
 
 
-async def test_a_request_is_measured_by_the_pattern_of_its_route(measured, value_of):
+async def test_a_request_is_counted_under_the_pattern_of_its_route(measured, value_of):
     async with make_client(measured) as client:
         await client.post(f"/users/verify/{TOKEN}")
         await client.head("/livez")
@@ -168,7 +168,7 @@ async def test_a_suppressed_mail_is_counted(measured, value_of, write_mail, monk
     assert value_of("mail_deliveries_total", outcome="sent") == 0
 
 
-async def test_a_mail_that_expires_while_it_waits_is_counted(measured, value_of, write_mail):
+async def test_a_mail_that_expires_in_the_outbox_is_counted(measured, value_of, write_mail):
     await write_mail(expires_at=clock.now())
 
     (clean,) = [task for task in measured.state.tasks if task.name == "clean the outbox"]
@@ -187,7 +187,7 @@ async def test_the_outbox_is_measured(measured, value_of, write_mail):
     assert value_of("oldest_due_mail_age_seconds") >= 0
 
 
-def test_each_process_has_a_port_of_its_own(manager):
+def test_each_process_has_its_own_port(manager):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -197,7 +197,7 @@ def test_each_process_has_a_port_of_its_own(manager):
 # Traces
 
 
-async def test_a_span_holds_no_token_and_no_value(traced, spans):
+async def test_a_span_contains_no_token_and_no_value(traced, spans):
     async with make_client(traced()) as client:
         await client.post(f"/users/verify/{TOKEN}")
         await client.post("/users/login", json=WRONG)
@@ -221,7 +221,7 @@ async def test_statements_belong_to_their_request(traced, spans):
 
 
 @pytest.mark.parametrize(("proxies", "continues"), [([CLIENT], True), ([], False)])
-async def test_only_a_proxy_continues_a_trace(traced, spans, proxies, continues):
+async def test_only_a_trusted_proxy_can_continue_a_trace(traced, spans, proxies, continues):
     async with make_client(traced(trusted_proxies=proxies)) as client:
         await client.get("/livez", headers={"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"})
 
@@ -232,7 +232,7 @@ async def test_only_a_proxy_continues_a_trace(traced, spans, proxies, continues)
 # Error reports
 
 
-def test_a_report_holds_no_secret_and_no_client(reports):
+def test_a_report_contains_no_secret_and_no_client_address(reports):
     password = "known to no other test"
     try:
         raise RuntimeError(f"the link /users/verify/{TOKEN} failed")

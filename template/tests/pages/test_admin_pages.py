@@ -205,7 +205,7 @@ async def test_the_next_page_keeps_the_filters(admin, ada, make_user):
     assert sorted(pages[0] + pages[1]) == ["user0", "user1", "user2"]
 
 
-async def test_the_previous_page_is_the_one_that_was_there_before(admin, make_user):
+async def test_previous_links_lead_back_through_the_same_pages(admin, make_user):
     """The test goes forward page by page, with filters, and then back to the first page."""
     for number in range(5):
         await make_user(f"user{number}@example.com")

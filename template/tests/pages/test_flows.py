@@ -169,7 +169,7 @@ async def test_the_address_changes_when_the_link_is_opened(log_in, make_user, ma
     ]
 
 
-async def test_a_new_link_for_a_dead_one_is_confirmed_on_a_page_of_its_own(browser, make_user):
+async def test_requesting_a_link_to_replace_a_dead_one_is_confirmed_on_a_separate_page(browser, make_user):
     await make_user(EMAIL)
 
     login = await follow(browser, await browser.post("/users/verify/request", data={"email": EMAIL}))

@@ -9,7 +9,7 @@ from app.users import emails, record
 EMAIL = "ada@example.com"
 
 
-async def test_a_link_is_on_the_page_of_the_account(app, log_in, make_user):
+async def test_a_link_is_added_to_the_account_page(app, log_in, make_user):
     browser = await log_in(await make_user(EMAIL))
     links.add_to_account(app, links.Link("/account/things", "Show", "All of them.", heading="Things"))
 
@@ -20,7 +20,7 @@ async def test_a_link_is_on_the_page_of_the_account(app, log_in, make_user):
     assert 'href="/account/things">Show</a>' in page
 
 
-async def test_a_link_of_the_administration_leads_to_the_account(app, log_in, make_user):
+async def test_an_administration_link_contains_the_account_id(app, log_in, make_user):
     ada = await make_user(EMAIL)
     browser = await log_in(await make_user("root@example.com", is_superuser=True))
     links.add_to_administration(app, links.Link("/admin/users/{user_id}/things", "Things", "See them."))

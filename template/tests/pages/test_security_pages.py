@@ -130,7 +130,7 @@ async def test_login_never_redirects_to_another_site(build_app, make_browser, ma
 # Messages
 
 
-async def test_a_message_is_text_and_no_html(browser, monkeypatch):
+async def test_a_message_is_text_not_html(browser, monkeypatch):
     monkeypatch.setattr(messages, "sentences", lambda: {"won": "<b>You have won</b>"})
     browser.cookies.set("__Host-message", "won", domain="test.local", path="/")
 

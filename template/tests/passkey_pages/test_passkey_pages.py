@@ -83,7 +83,7 @@ async def test_another_browser_cannot_use_the_response(owner, browser, make_brow
     assert answer.status_code == 400
 
 
-async def test_the_address_of_the_form_leads_to_the_login_page(browser):
+async def test_opening_the_url_of_the_form_redirects_to_the_login_page(browser):
     assert (await browser.get("/login/passkey")).headers["location"] == "/login"
 
 
@@ -107,7 +107,7 @@ async def test_a_login_with_password_and_passkey(owner, browser, phone):
     assert "You are logged in." in (await follow(browser, answer)).text
 
 
-async def test_a_refused_passkey_is_asked_for_again(owner, browser, phone):
+async def test_the_page_asks_again_after_a_refused_passkey(owner, browser, phone):
     asked = await follow(browser, await browser.post("/login", data=ADA | {"next": NEXT}))
     phone.origin = "https://evil.example"
 
@@ -118,7 +118,7 @@ async def test_a_refused_passkey_is_asked_for_again(owner, browser, phone):
     assert f'name="next" value="{NEXT}"' in again.text
 
 
-async def test_a_passkey_confirms(signed_in, phone, wait):
+async def test_a_passkey_confirms_the_login(signed_in, phone, wait):
     wait(timedelta(minutes=11))
     asked = await follow(signed_in, await signed_in.get(PAGE))
     asked = await follow(signed_in, asked) if asked.status_code == 303 else asked
@@ -128,7 +128,7 @@ async def test_a_passkey_confirms(signed_in, phone, wait):
     assert (await signed_in.get(PAGE)).status_code == 200
 
 
-# Managing your own
+# Managing your own passkeys
 
 
 async def test_a_passkey_is_added_and_recovery_codes_are_shown(eve):
@@ -142,7 +142,7 @@ async def test_a_passkey_is_added_and_recovery_codes_are_shown(eve):
     assert "10 of 10 left." in after.text
 
 
-async def test_a_second_one_is_added_with_a_message(signed_in):
+async def test_adding_a_second_passkey_shows_a_message(signed_in):
     answer = await respond(signed_in, await signed_in.get(PAGE), Authenticator())
 
     assert "The second factor has been set up." in (await follow(signed_in, answer)).text
@@ -165,7 +165,7 @@ async def test_an_invalid_response_adds_nothing(eve):
     assert "The passkey was not added." in page.text
 
 
-async def test_too_many_are_refused_in_words(eve, monkeypatch):
+async def test_too_many_passkeys_are_refused_with_an_explanation(eve, monkeypatch):
     options = await options_on(eve, await eve.get(PAGE))
     monkeypatch.setattr("app.passkeys.passkeys.MAX_PASSKEYS", 0)
     answer = await eve.post(PASSKEYS, data={"credential": json.dumps(Authenticator().create(options))})
@@ -173,7 +173,7 @@ async def test_too_many_are_refused_in_words(eve, monkeypatch):
     assert "too many passkeys" in (await follow(eve, answer)).text
 
 
-async def test_it_is_renamed(signed_in, owner):
+async def test_a_passkey_is_renamed(signed_in, owner):
     path = f"{PASSKEYS}/{owner.passkey['id']}"
     shown = await signed_in.get(path)
     page = await follow(signed_in, await signed_in.post(f"{path}/name", data={"name": "Blue <phone>"}))
@@ -192,7 +192,7 @@ async def test_a_name_that_is_too_long_is_explained_next_to_its_field(signed_in,
     assert 'value="Google Password Manager"' in page.text
 
 
-async def test_it_is_removed(signed_in, owner, browser):
+async def test_a_passkey_is_removed(signed_in, owner, browser):
     path = f"{PASSKEYS}/{owner.passkey['id']}"
     shown = await signed_in.get(path)
     page = await follow(signed_in, await press(signed_in, f"{path}/remove"))
@@ -204,7 +204,7 @@ async def test_it_is_removed(signed_in, owner, browser):
 
 
 @pytest.mark.parametrize("action", ["name", "remove"])
-async def test_the_passkey_of_somebody_else_is_not_there(eve, owner, action):
+async def test_another_users_passkey_is_not_found(eve, owner, action):
     path = f"{PASSKEYS}/{owner.passkey['id']}"
 
     answers = [await eve.get(path), await eve.post(f"{path}/{action}", data={"name": "mine"})]
@@ -213,7 +213,7 @@ async def test_the_passkey_of_somebody_else_is_not_there(eve, owner, action):
 
 
 @pytest.mark.parametrize("path", ["", "/{id}/name", "/{id}/remove"])
-async def test_changing_them_needs_a_recent_login(signed_in, owner, wait, path):
+async def test_changing_passkeys_requires_a_recent_login(signed_in, owner, wait, path):
     """Checklist 24."""
     wait(timedelta(minutes=11))
 

@@ -42,7 +42,7 @@ class Authenticator:
     aaguid: str = GOOGLE
     is_cross_origin: bool = False
     counts: bool = False
-    """Whether it counts how often each passkey is used. Most do not."""
+    """Whether it counts the uses of each passkey. Most authenticators do not."""
     keys: list[Key] = field(default_factory=list)
 
     def create(self, options: Json) -> Json:

@@ -17,10 +17,10 @@ def security_key() -> Authenticator:
     return Authenticator(flags=PRESENT, aaguid="00000000-0000-0000-0000-000000000000")
 
 
-# Adding one
+# Adding a passkey
 
 
-async def test_the_options_are_those_of_webauthn(client, make_user, login):
+async def test_the_options_follow_webauthn(client, make_user, login):
     ada = await make_user(is_verified=True)
 
     options = (await client.post("/users/me/passkeys/options", headers=login(ada))).json()
@@ -34,7 +34,7 @@ async def test_the_options_are_those_of_webauthn(client, make_user, login):
     assert {each["alg"] for each in options["pubKeyCredParams"]} == {-8, -7, -257}
 
 
-async def test_the_first_one_brings_recovery_codes(client, make_user, login, phone, headings):
+async def test_the_first_passkey_comes_with_recovery_codes(client, make_user, login, phone, headings):
     headers = login(await make_user(is_verified=True))
 
     added = await add_passkey(client, headers, phone)
@@ -47,7 +47,7 @@ async def test_the_first_one_brings_recovery_codes(client, make_user, login, pho
     assert await headings() == ["A second factor was added"]
 
 
-async def test_the_second_one_brings_none_and_has_the_same_handle(client, owner, phone):
+async def test_the_second_passkey_has_the_same_handle_and_no_recovery_codes(client, owner, phone):
     other = Authenticator()
     added = await add_passkey(client, owner.headers, other)
 
@@ -55,7 +55,7 @@ async def test_the_second_one_brings_none_and_has_the_same_handle(client, owner,
     assert phone.keys[0].handle == other.keys[0].handle
 
 
-async def test_an_authenticator_is_asked_for_one_passkey_only(client, owner, phone):
+async def test_an_authenticator_is_not_asked_for_a_second_passkey(client, owner, phone):
     options = (await client.post("/users/me/passkeys/options", headers=owner.headers)).json()
 
     [excluded] = options["excludeCredentials"]
@@ -67,7 +67,7 @@ async def test_an_authenticator_is_asked_for_one_passkey_only(client, owner, pho
     ("name", "shown"),
     [("", "Google Password Manager"), ("  My phone ", "My phone"), (" ", "Google Password Manager")],
 )
-async def test_it_has_the_name_of_its_authenticator_or_a_given_one(
+async def test_a_passkey_has_a_given_name_or_that_of_its_authenticator(
     client, make_user, login, phone, name, shown
 ):
     added = await add_passkey(client, login(await make_user(is_verified=True)), phone, name=name)
@@ -82,7 +82,9 @@ async def test_an_unknown_authenticator_is_called_passkey(client, make_user, log
     assert (shown["name"], shown["is_backed_up"], shown["replaces_password"]) == ("Passkey", False, False)
 
 
-async def test_adding_one_needs_a_verified_address_and_a_recent_login(client, make_user, login, wait):
+async def test_adding_a_passkey_requires_a_verified_address_and_a_recent_login(
+    client, make_user, login, wait
+):
     """Checklist 31."""
     new = login(await make_user("eve@example.com"))
     headers = login(await make_user(is_verified=True))
@@ -96,7 +98,7 @@ async def test_adding_one_needs_a_verified_address_and_a_recent_login(client, ma
     ]
 
 
-async def test_adding_one_ends_the_session_of_another_browser(client, make_user, login, phone):
+async def test_adding_a_passkey_ends_the_sessions_of_other_browsers(client, make_user, login, phone):
     ada = await make_user(is_verified=True)
     headers, elsewhere = login(ada), login(ada)
 
@@ -106,7 +108,7 @@ async def test_adding_one_ends_the_session_of_another_browser(client, make_user,
     assert [answer.status_code for answer in answers] == [200, 401]
 
 
-async def test_an_account_has_twenty_at_most(client, owner, monkeypatch):
+async def test_an_account_has_at_most_twenty_passkeys(client, owner, monkeypatch):
     monkeypatch.setattr("app.passkeys.passkeys.MAX_PASSKEYS", 2)
     options = (await client.post("/users/me/passkeys/options", headers=owner.headers)).json()
     await add_passkey(client, owner.headers, Authenticator())
@@ -124,7 +126,7 @@ async def test_an_account_has_twenty_at_most(client, owner, monkeypatch):
 
 
 @KINDS
-async def test_it_logs_in_without_address_and_password(owner, person, phone, kind):
+async def test_a_passkey_logs_in_without_an_address_or_a_password(owner, person, phone, kind):
     options = await begin(person)
     entered = await log_in(person, phone.get(options), kind)
     headers = {} if kind else {"Authorization": f"Bearer {entered.json()['access_token']}"}
@@ -135,14 +137,14 @@ async def test_it_logs_in_without_address_and_password(owner, person, phone, kin
     assert (await person.client.get("/users/me", headers=headers)).status_code == 200
 
 
-async def test_a_cookie_login_can_be_forgotten_with_the_browser(owner, person, phone):
+async def test_a_cookie_login_can_end_with_the_browser(owner, person, phone):
     entered = await log_in(person, phone.get(await begin(person)), "/cookie", remember=False)
 
     [cookie] = [each for each in entered.headers.get_list("set-cookie") if "-session=" in each]
     assert "Max-Age" not in cookie
 
 
-async def test_the_former_session_of_the_browser_ends(owner, person, phone):
+async def test_the_previous_session_of_the_browser_ends(owner, person, phone):
     """ASVS 7.2.4."""
     await log_in(person, phone.get(await begin(person)), "/cookie")
     former = person.client.cookies["__Host-session"]
@@ -176,7 +178,7 @@ async def test_a_login_is_in_the_audit_log(client, owner, person, phone, make_us
 
 
 @KINDS
-async def test_it_is_a_second_factor(owner, person, phone, kind):
+async def test_a_passkey_is_a_second_factor(owner, person, phone, kind):
     problem = (await person.password(kind=kind)).json()
     options = await ask(person, problem["ticket"])
     entered = await person.answer(problem["ticket"], kind, credential=phone.get(options))
@@ -204,13 +206,13 @@ async def test_a_browser_need_not_repeat_its_ticket(owner, person):
     assert asked.status_code == 200
 
 
-async def test_an_unknown_ticket_asks_for_nothing(person):
+async def test_an_unknown_ticket_gets_no_options(person):
     answer = await person.client.post("/users/login/second-factor/passkey/options", json={"ticket": "x"})
 
     assert (answer.status_code, answer.json()["code"]) == (401, "login_expired")
 
 
-async def test_it_makes_the_login_recent_and_the_password_does_not(client, owner, phone, wait):
+async def test_a_passkey_makes_the_login_recent_but_the_password_does_not(client, owner, phone, wait):
     wait(timedelta(minutes=11))
     before = await client.get("/users/me/export", headers=owner.headers)
     options = (await client.post("/users/me/confirm/passkey/options", headers=owner.headers)).json()
@@ -223,7 +225,7 @@ async def test_it_makes_the_login_recent_and_the_password_does_not(client, owner
     assert [before.status_code, confirmed.status_code, after.status_code] == [403, 204, 200]
 
 
-async def test_without_one_there_is_nothing_to_confirm_with(client, make_user, login):
+async def test_an_account_without_a_passkey_cannot_confirm_with_one(client, make_user, login):
     headers = login(await make_user(is_verified=True))
 
     answer = await client.post("/users/me/confirm/passkey/options", headers=headers)
@@ -231,10 +233,10 @@ async def test_without_one_there_is_nothing_to_confirm_with(client, make_user, l
     assert (answer.status_code, answer.json()["code"]) == (404, "no_second_factor")
 
 
-# Managing them
+# Managing passkeys
 
 
-async def test_they_are_listed_and_renamed(client, owner):
+async def test_passkeys_are_listed_and_renamed(client, owner):
     path = f"/users/me/passkeys/{owner.passkey['id']}"
     renamed = await client.patch(path, json={"name": "Blue phone"}, headers=owner.headers)
     cleared = await client.patch(path, json={"name": ""}, headers=owner.headers)
@@ -246,7 +248,7 @@ async def test_they_are_listed_and_renamed(client, owner):
     assert [each["id"] for each in listed] == [owner.passkey["id"]]
 
 
-async def test_a_removed_one_opens_nothing(client, owner, person, phone):
+async def test_a_removed_passkey_no_longer_logs_in(client, owner, person, phone):
     options = await begin(person)
     removed = await client.delete(f"/users/me/passkeys/{owner.passkey['id']}", headers=owner.headers)
     entered = await log_in(person, phone.get(options))
@@ -260,7 +262,7 @@ async def test_a_removed_one_opens_nothing(client, owner, person, phone):
     assert (await person.password()).status_code == 200
 
 
-async def test_the_recovery_codes_stay_with_the_other_one(client, owner):
+async def test_removing_one_of_two_passkeys_keeps_the_recovery_codes(client, owner):
     other = (await add_passkey(client, owner.headers, Authenticator())).json()
 
     await client.delete(f"/users/me/passkeys/{other['id']}", headers=owner.headers)
@@ -269,7 +271,7 @@ async def test_the_recovery_codes_stay_with_the_other_one(client, owner):
     assert left == {"factors": ["passkey"], "recovery_codes": 10}
 
 
-async def test_removing_needs_a_recent_login(client, owner, wait):
+async def test_removing_a_passkey_requires_a_recent_login(client, owner, wait):
     wait(timedelta(minutes=11))
 
     answer = await client.delete(f"/users/me/passkeys/{owner.passkey['id']}", headers=owner.headers)
@@ -278,7 +280,7 @@ async def test_removing_needs_a_recent_login(client, owner, wait):
 
 
 @pytest.mark.parametrize("method", ["patch", "delete"])
-async def test_the_passkey_of_somebody_else_is_not_there(client, owner, make_owner, method):
+async def test_another_users_passkey_is_not_found(client, owner, make_owner, method):
     eve = await make_owner(Authenticator(), "eve@example.com")
     body = {"json": {"name": "mine"}} if method == "patch" else {}
 
@@ -289,7 +291,7 @@ async def test_the_passkey_of_somebody_else_is_not_there(client, owner, make_own
     assert (answer.status_code, answer.json()["code"]) == (404, "no_second_factor")
 
 
-async def test_the_last_factor_stays_where_one_is_required(client, owner, manager, monkeypatch):
+async def test_the_last_factor_cannot_be_removed_if_one_is_required(client, owner, manager, monkeypatch):
     """Checklist 33."""
     monkeypatch.setattr(manager, "require_second_factor", "all")
 
@@ -298,7 +300,9 @@ async def test_the_last_factor_stays_where_one_is_required(client, owner, manage
     assert (answer.status_code, answer.json()["code"]) == (409, "last_second_factor")
 
 
-async def test_one_can_be_added_where_one_is_required(client, make_user, person, phone, manager, monkeypatch):
+async def test_a_passkey_can_be_added_if_a_factor_is_required(
+    client, make_user, person, phone, manager, monkeypatch
+):
     """Checklist 33."""
     await make_user(is_verified=True)
     monkeypatch.setattr(manager, "require_second_factor", "all")
@@ -312,7 +316,9 @@ async def test_one_can_be_added_where_one_is_required(client, make_user, person,
     assert (before.json()["code"], after.status_code) == ("second_factor_setup_required", 200)
 
 
-async def test_a_login_with_it_lacks_no_factor(client, owner, person, phone, manager, monkeypatch):
+async def test_a_passkey_login_satisfies_a_required_factor(
+    client, owner, person, phone, manager, monkeypatch
+):
     """Checklist 33."""
     monkeypatch.setattr(manager, "require_second_factor", "all")
     tokens = (await log_in(person, phone.get(await begin(person)))).json()
@@ -322,7 +328,7 @@ async def test_a_login_with_it_lacks_no_factor(client, owner, person, phone, man
     assert answer.status_code == 200
 
 
-async def test_a_superuser_removes_all_of_an_account(client, owner, make_user, login, person):
+async def test_a_superuser_can_remove_all_passkeys_of_an_account(client, owner, make_user, login, person):
     await add_passkey(client, owner.headers, Authenticator(flags=PRESENT | CAN_BE_BACKED_UP))
     admin = login(await make_user("root@example.com", is_superuser=True))
 
@@ -332,7 +338,7 @@ async def test_a_superuser_removes_all_of_an_account(client, owner, make_user, l
     assert (await person.password()).status_code == 200
 
 
-async def test_the_export_has_the_passkeys_and_no_challenge(client, owner):
+async def test_the_export_has_the_passkeys_but_no_challenge(client, owner):
     export = (await client.get("/users/me/export", headers=owner.headers)).json()["related_records"]
 
     assert [each["name"] for each in export["passkeys"]] == ["Google Password Manager"]

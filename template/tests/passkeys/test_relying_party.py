@@ -34,7 +34,7 @@ from tests.conftest import make_settings
         ),
     ],
 )
-def test_passkeys_work_on_own_pages_within_the_domain(values, domain, origins):
+def test_passkeys_work_on_the_applications_pages_within_the_domain(values, domain, origins):
     party = relying_party(make_settings(**values))
 
     assert (party.id, party.origins) == (domain, origins)
@@ -48,7 +48,7 @@ def test_passkeys_work_on_own_pages_within_the_domain(values, domain, origins):
         {"base_url": "https://203.0.113.5"},
     ],
 )
-def test_a_domain_that_no_page_is_in_is_refused_at_start(build_app, values):
+def test_a_domain_that_does_not_contain_the_base_url_is_refused_at_startup(build_app, values):
     with pytest.raises(SettingsError, match="PASSKEY_DOMAIN: must be the host of BASE_URL"):
         build_app(**values)
 

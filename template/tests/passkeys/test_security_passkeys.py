@@ -71,7 +71,7 @@ async def test_a_response_logs_in_once(owner, person, phone, kind):
 
 
 @KINDS
-async def test_eight_simultaneous_uses_begin_one_session(owner, person, phone, number_of, kind):
+async def test_eight_simultaneous_uses_start_one_session(owner, person, phone, number_of, kind):
     """Checklist 31."""
     credential = phone.get(await begin(person))
     key = {"Cookie": f"__Host-passkey={person.client.cookies['__Host-passkey']}"}
@@ -85,7 +85,7 @@ async def test_eight_simultaneous_uses_begin_one_session(owner, person, phone, n
 
 
 @KINDS
-async def test_eight_simultaneous_uses_as_a_second_factor_begin_one_session(
+async def test_eight_simultaneous_uses_as_a_second_factor_start_one_session(
     owner, person, phone, number_of, kind
 ):
     """Checklist 31."""
@@ -99,7 +99,7 @@ async def test_eight_simultaneous_uses_as_a_second_factor_begin_one_session(
     assert await number_of(UserSession) == before + 1
 
 
-async def test_eight_simultaneous_confirmations_are_one(client, owner, phone, confirm):
+async def test_only_one_of_eight_simultaneous_confirmations_succeeds(client, owner, phone, confirm):
     """Checklist 31."""
     options = (await client.post("/users/me/confirm/passkey/options", headers=owner.headers)).json()
     credential = phone.get(options)
@@ -109,7 +109,7 @@ async def test_eight_simultaneous_confirmations_are_one(client, owner, phone, co
     assert sorted(each.status_code for each in answers) == [204] + [400] * 7
 
 
-async def test_eight_simultaneous_additions_are_one(client, make_user, login, phone, number_of):
+async def test_only_one_of_eight_simultaneous_additions_succeeds(client, make_user, login, phone, number_of):
     """Checklist 31."""
     headers = login(await make_user(is_verified=True))
     options = (await client.post("/users/me/passkeys/options", headers=headers)).json()
@@ -123,7 +123,7 @@ async def test_eight_simultaneous_additions_are_one(client, make_user, login, ph
     assert await number_of(Passkey) == 1
 
 
-async def test_a_refused_response_uses_its_challenge_up(owner, person, phone, unknown, number_of):
+async def test_a_refused_response_uses_up_its_challenge(owner, person, phone, unknown, number_of):
     """Checklist 31. Otherwise the same challenge could be tried again and again."""
     for refused in (unknown, Authenticator(origin="https://evil.example", keys=phone.keys)):
         options = await begin(person)
@@ -216,7 +216,7 @@ async def test_a_passkey_does_not_log_in_to_another_account(owner, make_owner, p
     assert (await log_in(person, other.get(await begin(person)))).status_code == 401
 
 
-async def test_the_passkey_of_another_account_is_no_second_factor(owner, make_owner, person):
+async def test_another_accounts_passkey_is_not_a_second_factor(owner, make_owner, person):
     """Checklist 31."""
     other = Authenticator()
     await make_owner(other, "eve@example.com")
@@ -227,8 +227,8 @@ async def test_the_passkey_of_another_account_is_no_second_factor(owner, make_ow
     assert (await person.answer(ticket, credential=credential)).status_code == 401
 
 
-async def test_a_signature_of_another_key_is_refused(owner, person, phone, failed_logins):
-    """Checklist 31. It is recorded in the account's audit log."""
+async def test_a_signature_by_another_key_is_refused(owner, person, phone, failed_logins):
+    """Checklist 31. The attempt is recorded in the account's audit log."""
     forger = Authenticator()
     forged = forger.create({"user": {"id": bytes_to_base64url(phone.keys[0].handle)}, "challenge": "AA"})
     forger.keys[0].id = phone.keys[0].id
@@ -240,7 +240,7 @@ async def test_a_signature_of_another_key_is_refused(owner, person, phone, faile
     assert await failed_logins() == 1
 
 
-async def test_a_padded_handle_is_the_same(owner, person, phone):
+async def test_a_padded_handle_is_accepted(owner, person, phone):
     credential = phone.get(await begin(person))
     credential["response"]["userHandle"] += "=="
 
@@ -278,7 +278,7 @@ async def test_a_passkey_is_added_once(client, owner, make_user, login, phone):
     ],
     ids=["origin", "longer origin", "domain", "frame", "nobody present"],
 )
-async def test_a_response_of_another_site_is_refused(client, owner, person, phone, hostile):
+async def test_a_response_for_another_site_is_refused(client, owner, person, phone, hostile):
     """Checklist 31. A passkey cannot be phished, whatever the ceremony."""
     elsewhere = Authenticator(keys=phone.keys, **hostile)
     ticket = await person.ticket()
@@ -292,7 +292,7 @@ async def test_a_response_of_another_site_is_refused(client, owner, person, phon
     assert [each.status_code for each in answers] == [401, 401, 400]
 
 
-async def test_in_place_of_a_password_it_must_verify_its_user(client, owner, person, phone, confirm):
+async def test_a_login_without_a_password_requires_user_verification(client, owner, person, phone, confirm):
     """Checklist 31. A thief who cannot unlock the phone must not be able to log in with it."""
     phone.flags &= ~VERIFIED
     options = (await client.post("/users/me/confirm/passkey/options", headers=owner.headers)).json()
@@ -315,7 +315,7 @@ async def test_a_pin_set_later_does_not_replace_the_password(make_owner, person,
     assert await failed_logins() == 1
 
 
-async def test_one_that_never_verified_its_user_still_confirms(client, make_owner, phone, confirm):
+async def test_a_passkey_that_never_verified_its_user_still_confirms(client, make_owner, phone, confirm):
     """Otherwise its owner would be locked out, because the password is not accepted as confirmation."""
     key = Authenticator(flags=PRESENT)
     owner = await make_owner(key, "eve@example.com")
@@ -327,7 +327,7 @@ async def test_one_that_never_verified_its_user_still_confirms(client, make_owne
     assert answer.status_code == 204
 
 
-async def test_the_backup_flags_are_watched(client, owner, person, phone):
+async def test_the_backup_flags_are_checked(client, owner, person, phone):
     """Checklist 31. Whether a passkey can be backed up never changes. Whether it is backed up may change."""
     phone.flags &= ~BACKED_UP
     first = await log_in(person, phone.get(await begin(person)))
@@ -339,7 +339,7 @@ async def test_the_backup_flags_are_watched(client, owner, person, phone):
     assert second.status_code == 401
 
 
-async def test_a_count_that_does_not_grow_is_written_down_only(owner, make_owner, person, db, caplog):
+async def test_a_count_that_does_not_increase_is_only_recorded(owner, make_owner, person, db, caplog):
     """A copy of the passkey may be in use, but a count proves nothing (WebAuthn level 3, 7.2, step 22)."""
     key = Authenticator(counts=True)
     await make_owner(key, "eve@example.com")
@@ -364,7 +364,7 @@ async def test_a_count_that_does_not_grow_is_written_down_only(owner, make_owner
 async def test_an_account_that_may_not_log_in_is_refused(
     owner, person, phone, manager, db, change, failed_logins, monkeypatch
 ):
-    """Checklist 31. The response is the same as for an unknown passkey. It is recorded in the audit log."""
+    """Checklist 31. The response is that for an unknown passkey. The attempt is recorded in the audit log."""
     monkeypatch.setattr(manager, "login_requires_verification", True)
     async with db.session() as session:
         await manager.update(session, await manager.get_by_id(session, owner.user.id), **change)
@@ -383,7 +383,7 @@ async def test_an_unknown_passkey_gets_the_response_of_a_refused_one(owner, pers
     assert answers[0].text == answers[1].text
 
 
-async def test_a_password_reset_does_not_go_around_it(client, owner, person, manager):
+async def test_a_password_reset_does_not_bypass_the_passkey(client, owner, person, manager):
     """Checklist 31."""
     token = manager.reset_token(owner.user)
     await client.post(f"/users/password-reset/{token}", json={"password": "a brand new password"})
@@ -401,7 +401,7 @@ async def test_another_site_cannot_log_a_browser_in(owner, person, phone):
     assert (await log_in(person, credential, "/cookie")).status_code == 403
 
 
-async def test_a_challenge_is_no_credential(owner, person):
+async def test_a_challenge_is_not_a_credential(owner, person):
     """Checklist 31. This applies wherever a credential is accepted (CVE-2026-45690)."""
     await begin(person)
     key = person.client.cookies["__Host-passkey"]

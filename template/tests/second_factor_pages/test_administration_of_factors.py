@@ -16,7 +16,7 @@ def path_of(owner):
     return f"/admin/users/{owner.user.id}/second-factors"
 
 
-async def test_the_page_of_the_account_leads_to_its_factors(admin, owner):
+async def test_the_account_page_links_to_the_accounts_factors(admin, owner):
     account = await admin.get(f"/admin/users/{owner.user.id}")
     page = await admin.get(path_of(owner))
 
@@ -25,7 +25,7 @@ async def test_the_page_of_the_account_leads_to_its_factors(admin, owner):
     assert "<dd>10</dd>" in page.text
 
 
-async def test_an_administrator_resets_them(admin, owner, signed_in, browser):
+async def test_an_administrator_resets_the_factors(admin, owner, signed_in, browser):
     page = await follow(admin, await press(admin, path_of(owner)))
     again = await press(admin, path_of(owner))
     ended = await signed_in.get("/account")
@@ -38,19 +38,19 @@ async def test_an_administrator_resets_them(admin, owner, signed_in, browser):
     assert "You are logged in." in logged_in.text
 
 
-async def test_resetting_is_in_the_audit_log(admin, owner):
+async def test_a_reset_is_in_the_audit_log(admin, owner):
     await press(admin, path_of(owner))
 
     assert "All second factors were removed by an administrator" in (await admin.get("/admin/audit")).text
 
 
-async def test_others_get_neither_the_page_nor_the_button(owner, signed_in):
+async def test_other_users_can_neither_see_nor_reset_factors(owner, signed_in):
     answers = [await signed_in.get(path_of(owner)), await signed_in.post(path_of(owner), data={"x": ""})]
 
     assert [each.status_code for each in answers] == [403, 403]
 
 
-async def test_resetting_needs_a_recent_login(admin, owner, wait):
+async def test_resetting_factors_requires_a_recent_login(admin, owner, wait):
     """Checklist 24."""
     wait(timedelta(minutes=11))
 

@@ -1,4 +1,4 @@
-"""Using a second factor on a page, at login and to confirm, without JavaScript."""
+"""Using a second factor on pages, to log in and to confirm the login, without JavaScript."""
 
 from datetime import timedelta
 
@@ -38,7 +38,7 @@ async def test_a_login_with_password_and_recovery_code(browser, owner):
     assert "You are logged in." in page.text
 
 
-async def test_the_password_alone_opens_nothing(browser, owner):
+async def test_the_password_is_not_enough(browser, owner):
     """Checklist 31."""
     await give_password(browser)
 
@@ -54,7 +54,7 @@ async def test_the_ticket_is_gone_after_the_login(browser, owner):
     assert "Max-Age=0" in cookies["__Host-login"]
 
 
-async def test_remember_me_is_kept_until_the_session_begins(browser, owner):
+async def test_remember_me_is_kept_until_the_session_starts(browser, owner):
     await give_password(browser, remember="yes")
     answer = await browser.post(LOGIN, data={"code": owner.code()})
 
@@ -62,7 +62,7 @@ async def test_remember_me_is_kept_until_the_session_begins(browser, owner):
     assert "Max-Age" in cookie
 
 
-async def test_the_former_session_of_the_browser_ends(signed_in, make_browser, owner):
+async def test_the_previous_session_of_the_browser_ends(signed_in, make_browser, owner):
     """ASVS 7.2.4."""
     elsewhere = await make_browser()
     former = signed_in.cookies["__Host-session"]
@@ -97,7 +97,7 @@ async def test_the_right_code_is_accepted_after_a_wrong_one(browser, owner):
     assert (await browser.post(LOGIN, data={"code": owner.code()})).headers["location"] == "/account"
 
 
-async def test_an_expired_login_begins_again(browser, owner, wait):
+async def test_an_expired_login_must_start_again(browser, owner, wait):
     await give_password(browser)
     wait(timedelta(minutes=6))
 
@@ -138,7 +138,7 @@ async def test_five_wrong_answers_end_the_login(browser, owner):
     assert answer.headers["location"].startswith("/login?")
 
 
-async def test_the_fifth_wrong_answer_leads_to_the_password(browser, owner):
+async def test_the_fifth_wrong_answer_leads_back_to_the_password(browser, owner):
     await give_password(browser)
 
     answers = [await browser.post(LOGIN, data={"code": WRONG, "next": NEXT}) for _ in range(5)]
@@ -147,7 +147,7 @@ async def test_the_fifth_wrong_answer_leads_to_the_password(browser, owner):
     assert "The login has expired." in (await follow(browser, answers[-1])).text
 
 
-async def test_an_expired_login_asks_for_nothing(browser, owner, wait):
+async def test_an_expired_login_redirects_to_the_login_page(browser, owner, wait):
     await give_password(browser)
     wait(timedelta(minutes=6))
 
@@ -187,7 +187,7 @@ async def test_another_browser_cannot_finish_the_login(browser, make_browser, ow
     assert answer.headers["location"].startswith("/login?")
 
 
-async def test_whoever_is_logged_in_already_goes_on(signed_in):
+async def test_a_logged_in_user_is_redirected(signed_in):
     answer = await signed_in.get(LOGIN, params={"next": NEXT})
 
     assert answer.headers["location"] == NEXT
@@ -203,7 +203,7 @@ async def test_an_account_without_a_factor_is_not_asked(browser, make_user):
 # Confirming
 
 
-async def test_the_password_page_leads_to_the_factor(signed_in, wait):
+async def test_the_password_page_redirects_to_the_factor(signed_in, wait):
     wait(timedelta(minutes=11))
 
     asked = await signed_in.get("/account/export")
@@ -238,7 +238,7 @@ async def test_a_wrong_answer_confirms_nothing(signed_in, wait, field):
     assert (await signed_in.get("/account/export")).status_code == 303
 
 
-async def test_without_a_factor_the_password_is_asked_for(make_user, log_in):
+async def test_without_a_factor_the_page_redirects_to_the_password_form(make_user, log_in):
     browser = await log_in(await make_user("eve@example.com"))
 
     answer = await browser.get(CONFIRM, params={"next": NEXT})

@@ -1,4 +1,4 @@
-"""Manage your own second factors on pages, without JavaScript."""
+"""Managing your own second factors on pages, without JavaScript."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ async def eve(make_user, log_in):
 # What an account has
 
 
-async def test_the_page_of_the_account_leads_to_a_section_for_each_factor(eve, signed_in):
+async def test_the_account_page_links_to_a_section_for_each_factor(eve, signed_in):
     account = await eve.get("/account")
     pages = [await browser.get(PAGE) for browser in (eve, signed_in)]
 
@@ -30,7 +30,7 @@ async def test_the_page_of_the_account_leads_to_a_section_for_each_factor(eve, s
     assert "10 of 10 left." in pages[1].text
 
 
-async def test_a_section_has_values_of_its_own(app, signed_in):
+async def test_a_section_has_its_own_values(app, signed_in):
     async def items_of(request, db, user):
         return {"items_of_other": [f"item of {user.email}"]}
 
@@ -59,7 +59,7 @@ async def test_the_codes_are_shown_once(signed_in):
     assert codes_on(await signed_in.get(PAGE)) == []
 
 
-async def test_nothing_leads_away_from_the_codes_by_accident(signed_in):
+async def test_the_page_with_the_codes_has_no_language_switch(signed_in):
     """The language switch would open another page, and the codes would be lost."""
     shown = await press(signed_in, f"{PAGE}/recovery-codes")
 
@@ -73,7 +73,7 @@ async def test_an_account_without_a_factor_has_no_recovery_codes(eve):
     assert answer.headers["location"] == PAGE
 
 
-async def test_seeing_them_needs_a_recent_login(signed_in, wait):
+async def test_viewing_factors_requires_a_recent_login(signed_in, wait):
     wait(timedelta(minutes=11))
 
     answer = await signed_in.get(PAGE)
@@ -81,7 +81,7 @@ async def test_seeing_them_needs_a_recent_login(signed_in, wait):
     assert answer.headers["location"].startswith("/confirm?next=%2Faccount%2Fsecond-factors")
 
 
-async def test_changing_them_needs_a_recent_login(signed_in, wait):
+async def test_changing_factors_requires_a_recent_login(signed_in, wait):
     """Checklist 24."""
     wait(timedelta(minutes=11))
 

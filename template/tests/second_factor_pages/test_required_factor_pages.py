@@ -18,17 +18,17 @@ async def newcomer(make_user, manager, browser):
 
 
 @pytest.mark.parametrize("path", ["/account", "/account/sessions", "/admin", "/account/password"])
-async def test_every_page_leads_to_the_set_up(newcomer, path):
+async def test_every_page_redirects_to_the_setup_page(newcomer, path):
     answer = await newcomer.get(path)
 
     assert (answer.status_code, answer.headers["location"]) == (303, PAGE)
 
 
-async def test_the_page_that_they_lead_to_opens(newcomer):
+async def test_the_setup_page_opens(newcomer):
     assert (await newcomer.get(PAGE)).status_code == 200
 
 
-async def test_the_person_can_log_out(newcomer):
+async def test_the_user_can_log_out(newcomer):
     await press(newcomer, "/logout")
 
     assert (await newcomer.get("/account")).headers["location"].startswith("/login")

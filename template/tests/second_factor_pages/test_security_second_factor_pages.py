@@ -25,7 +25,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("next", HOSTILE)
 async def test_an_unsafe_return_path_is_replaced(browser, signed_in, owner, wait, next):
-    """Checklist 24: this applies to every way into and out of the pages."""
+    """Checklist 24: this applies to every form and redirect."""
     started = await browser.post("/login", data=ADA | {"next": next})
     shown = await browser.get(LOGIN, params={"next": next})
     refused = await browser.post(LOGIN, data={"code": "000000", "next": next})
@@ -126,7 +126,7 @@ async def test_pages_and_json_routes_share_a_limit(app, manager, signed_in, path
     assert (await signed_in.post(path, data={"code": "000000"})).status_code == 429
 
 
-async def test_wrong_codes_of_pages_are_counted(app, manager, browser, owner):
+async def test_wrong_codes_entered_on_pages_are_counted(app, manager, browser, owner):
     """Checklist 31: after too many attempts, even the correct code is rejected."""
     manager.limits = Limits(app.state.limiter, LIMITS | {"wrong_factor": Limit(account="2/h")})
     await give_password(browser)

@@ -37,7 +37,9 @@ async def status(person, path, headers, method="GET"):
 
 
 @KINDS
-async def test_such_a_session_can_only_set_one_up(make_user, require, enter, person, set_up, kind):
+async def test_a_session_without_a_factor_can_only_set_one_up(
+    make_user, require, enter, person, set_up, kind
+):
     """Checklist 33."""
     ada = await make_user(is_verified=True)
     require("all")
@@ -53,7 +55,7 @@ async def test_such_a_session_can_only_set_one_up(make_user, require, enter, per
 
 
 @KINDS
-async def test_a_confirmed_password_does_not_lift_it(make_user, require, enter, person, kind):
+async def test_confirming_the_password_does_not_lift_the_restriction(make_user, require, enter, person, kind):
     """Checklist 33. A confirmation replaces the cookie with a new session's cookie."""
     await make_user(is_verified=True)
     require("all")
@@ -67,7 +69,7 @@ async def test_a_confirmed_password_does_not_lift_it(make_user, require, enter, 
     assert await status(person, "/users/me", headers) == NEEDED
 
 
-async def test_refreshing_does_not_lift_it(make_user, require, person):
+async def test_refreshing_does_not_lift_the_restriction(make_user, require, person):
     """Checklist 33."""
     await make_user(is_verified=True)
     require("all")
@@ -81,7 +83,7 @@ async def test_refreshing_does_not_lift_it(make_user, require, person):
     assert await status(person, "/users/me", headers) == NEEDED
 
 
-async def test_it_can_log_out(make_user, require, enter, person):
+async def test_a_restricted_session_can_log_out(make_user, require, enter, person):
     await make_user(is_verified=True)
     require("all")
     headers = await enter()
@@ -90,7 +92,7 @@ async def test_it_can_log_out(make_user, require, enter, person):
     assert await status(person, "/users/me", headers) == (401, "session_ended")
 
 
-async def test_who_has_one_logs_in_as_before(owner, require, person):
+async def test_an_account_with_a_factor_is_not_restricted(owner, require, person):
     require("all")
     entered = await person.answer(await person.ticket(), code=owner.code())
 
@@ -98,7 +100,7 @@ async def test_who_has_one_logs_in_as_before(owner, require, person):
     assert (await status(person, "/users/me", headers))[0] == 200
 
 
-async def test_of_superusers_only(make_user, require, enter, person):
+async def test_a_factor_can_be_required_of_superusers_only(make_user, require, enter, person):
     """Checklist 33."""
     await make_user("root@example.com", is_superuser=True)
     await make_user("eve@example.com")
@@ -112,7 +114,7 @@ async def test_of_superusers_only(make_user, require, enter, person):
     assert [answer[0] for answer in answers] == [403, 200]
 
 
-async def test_a_former_superuser_needs_none(make_user, require, enter, person, db, manager):
+async def test_a_former_superuser_needs_no_factor(make_user, require, enter, person, db, manager):
     """The session was started without a factor, which its user no longer needs."""
     await make_user("root@example.com", is_superuser=True)
     ada = await make_user(is_superuser=True)
@@ -139,7 +141,7 @@ async def test_a_new_superuser_must_log_in_again(make_user, login, require, clie
     assert (await client.get("/users/me", headers=headers)).status_code == 401
 
 
-async def test_the_last_one_cannot_be_removed(owner, require, remove):
+async def test_the_last_factor_cannot_be_removed(owner, require, remove):
     """Checklist 33."""
     require("all")
 
@@ -147,7 +149,7 @@ async def test_the_last_one_cannot_be_removed(owner, require, remove):
         await remove(owner.user)
 
 
-async def test_without_a_feature_the_application_does_not_start(build_app, caplog):
+async def test_the_application_does_not_start_without_a_second_factor_feature(build_app, caplog):
     app = build_app(require_second_factor="all")
     app.state.users.second_factors = None
 

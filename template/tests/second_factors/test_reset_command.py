@@ -30,7 +30,7 @@ def run(build_app, sample, monkeypatch):
     return invoke
 
 
-async def test_it_removes_the_factors_and_names_them(owner, person, run, headings):
+async def test_the_command_removes_and_names_the_factors(owner, person, run, headings):
     output = await run("reset-factors", "ada@example.com")
 
     assert (

@@ -19,14 +19,14 @@ def other(factors: Factors, sample) -> SampleFactor:
     return other
 
 
-# Setting one up
+# Setting up a factor
 
 
-async def test_setting_one_up_is_mailed(owner, headings):
+async def test_setting_up_a_factor_notifies_the_owner(owner, headings):
     assert await headings() == ["A second factor was added"]
 
 
-async def test_setting_one_up_ends_the_other_sessions(client, make_user, login, set_up, wait):
+async def test_setting_up_a_factor_ends_the_other_sessions(client, make_user, login, set_up, wait):
     ada = await make_user(is_verified=True)
     elsewhere = login(ada)
     wait(timedelta(minutes=1))
@@ -38,7 +38,7 @@ async def test_setting_one_up_ends_the_other_sessions(client, make_user, login, 
     assert [answer.status_code for answer in answers] == [200, 401]
 
 
-async def test_a_second_one_keeps_the_recovery_codes(client, owner, other, set_up):
+async def test_adding_another_factor_keeps_the_recovery_codes(client, owner, other, set_up):
     assert await set_up(owner.user, other) is None
 
     listed = (await client.get("/users/me/factors", headers=owner.headers)).json()
@@ -61,7 +61,7 @@ async def test_a_login_with_password_and_code(owner, person, kind):
     assert (await person.client.get("/users/me", headers=headers)).status_code == 200
 
 
-async def test_remember_me_is_kept_until_the_session_begins(owner, person):
+async def test_remember_me_is_kept_until_the_session_starts(owner, person):
     ticket = (await person.password(kind="/cookie", remember=False)).json()["ticket"]
 
     entered = await person.answer(ticket, "/cookie", code=owner.code())
@@ -70,7 +70,7 @@ async def test_remember_me_is_kept_until_the_session_begins(owner, person):
     assert "Max-Age" not in cookie
 
 
-async def test_an_account_without_a_factor_logs_in_as_before(make_user, owner, person):
+async def test_an_account_without_a_factor_logs_in_with_only_a_password(make_user, owner, person):
     await make_user("eve@example.com")
 
     assert (await person.password("eve@example.com")).status_code == 200
@@ -89,7 +89,7 @@ async def test_a_login_asks_for_one_of_several_factors(owner, other, set_up, per
 # Confirming
 
 
-async def test_a_code_makes_the_login_recent_and_the_password_does_not(client, owner, wait):
+async def test_a_code_makes_the_login_recent_but_the_password_does_not(client, owner, wait):
     wait(timedelta(minutes=11))
     before = await client.get("/users/me/export", headers=owner.headers)
     password = await client.post(
@@ -116,10 +116,10 @@ async def test_a_wrong_code_confirms_nothing(client, owner, wait):
     assert (await client.get("/users/me/export", headers=owner.headers)).status_code == 403
 
 
-# Removing one
+# Removing a factor
 
 
-async def test_without_one_the_password_is_enough_and_the_codes_are_gone(client, owner, remove, person):
+async def test_after_removal_the_password_is_enough_and_the_codes_are_gone(client, owner, remove, person):
     await remove(owner.user)
 
     listed = (await client.get("/users/me/factors", headers=owner.headers)).json()
@@ -127,7 +127,9 @@ async def test_without_one_the_password_is_enough_and_the_codes_are_gone(client,
     assert (await person.password()).status_code == 200
 
 
-async def test_one_of_two_leaves_the_other_and_the_codes(client, owner, other, set_up, remove):
+async def test_removing_one_of_two_factors_keeps_the_other_and_the_codes(
+    client, owner, other, set_up, remove
+):
     await set_up(owner.user, other)
 
     await remove(owner.user, other)
@@ -136,12 +138,12 @@ async def test_one_of_two_leaves_the_other_and_the_codes(client, owner, other, s
     assert listed == {"factors": ["sample"], "recovery_codes": 10}
 
 
-async def test_one_that_is_not_there_cannot_be_removed(owner, other, remove):
+async def test_a_missing_factor_cannot_be_removed(owner, other, remove):
     with pytest.raises(NoSecondFactor):
         await remove(owner.user, other)
 
 
-async def test_removing_one_is_mailed_and_ends_the_other_sessions(
+async def test_removing_a_factor_notifies_the_owner_and_ends_the_other_sessions(
     client, owner, login, remove, wait, headings
 ):
     wait(timedelta(minutes=1))
@@ -173,7 +175,7 @@ async def test_a_superuser_sees_and_resets_the_factors_of_an_account(
     assert (await headings())[-1] == "Your second factors were removed"
 
 
-async def test_others_reset_no_factors(client, owner, make_user, login):
+async def test_other_users_cannot_see_or_reset_factors(client, owner, make_user, login):
     eve = login(await make_user("eve@example.com", is_verified=True))
     path = f"/users/{owner.user.id}/factors"
 

@@ -35,7 +35,7 @@ async def test_an_answer_works_once(owner, person):
     assert (first.status_code, second.status_code) == (200, 401)
 
 
-async def test_one_ticket_begins_one_session(owner, person, number_of_sessions, factors, monkeypatch):
+async def test_one_ticket_starts_one_session(owner, person, number_of_sessions, factors, monkeypatch):
     """Checklist 31."""
     ticket = await person.ticket()
     before = await number_of_sessions()
@@ -59,7 +59,7 @@ async def test_one_ticket_begins_one_session(owner, person, number_of_sessions, 
 # A ticket opens nothing else
 
 
-async def test_a_ticket_is_no_credential(owner, person):
+async def test_a_ticket_is_not_a_credential(owner, person):
     """Checklist 31. This applies wherever a credential is accepted (CVE-2026-45690)."""
     ticket = await person.ticket()
     bearer = await person.client.get("/users/me", headers={"Authorization": f"Bearer {ticket}"})
@@ -70,7 +70,7 @@ async def test_a_ticket_is_no_credential(owner, person):
 
 
 @KINDS
-async def test_a_used_ticket_is_dead(owner, person, kind):
+async def test_a_used_ticket_no_longer_works(owner, person, kind):
     ticket = await person.ticket(kind)
     first = await person.answer(ticket, kind, code=owner.code())
     second = await person.answer(ticket, kind, code=owner.code())
@@ -100,7 +100,7 @@ async def test_another_browser_cannot_finish_the_login(owner, person, make_perso
     assert answer.json()["code"] == "login_expired"
 
 
-async def test_the_ticket_of_one_kind_does_not_begin_the_other(owner, person):
+async def test_a_ticket_starts_only_the_kind_of_session_it_is_for(owner, person):
     bearer, cookie = await person.ticket(), await person.ticket("/cookie")
 
     answers = [
@@ -111,7 +111,7 @@ async def test_the_ticket_of_one_kind_does_not_begin_the_other(owner, person):
     assert [each.json()["code"] for each in answers] == ["login_expired", "login_expired"]
 
 
-async def test_the_login_of_another_account_leaves_no_trace(owner, make_owner, person):
+async def test_a_new_login_replaces_an_unfinished_login_to_another_account(owner, make_owner, person):
     """One browser has started two logins (allauth 65.21.0)."""
     other = await make_owner("eve@example.com")
     first = await person.ticket("/cookie")
@@ -142,7 +142,7 @@ async def test_a_change_of_the_account_ends_the_ticket(owner, person, manager, d
 # Guessing
 
 
-async def test_five_wrong_codes_end_the_ticket_and_are_mailed(owner, person, headings, db):
+async def test_five_wrong_codes_end_the_ticket_and_notify_the_owner(owner, person, headings, db):
     ticket = await person.ticket()
     wrong = [(await person.answer(ticket, code=WRONG)).json()["code"] for _ in range(5)]
 
@@ -158,7 +158,7 @@ async def test_five_wrong_codes_end_the_ticket_and_are_mailed(owner, person, hea
         assert await session.scalar(failed) == 5
 
 
-async def test_wrong_codes_of_several_logins_are_mailed_too(owner, person, headings, db):
+async def test_wrong_codes_in_several_logins_notify_the_owner_too(owner, person, headings, db):
     """An attacker who knows the password starts a new login before the fifth wrong code."""
     for tries in (4, 1):
         ticket = await person.ticket()
@@ -188,7 +188,7 @@ async def test_wrong_codes_count_across_tickets_and_sessions(client, owner, pers
     assert [each.status_code for each in answers] == [429, 429]
 
 
-async def test_wrong_codes_do_not_use_up_the_tries_of_recovery_codes(owner, person):
+async def test_wrong_codes_do_not_use_up_the_attempts_for_recovery_codes(owner, person):
     """Wrong answers for one factor must not lock another (allauth 65.20.0)."""
     for _ in range(2):
         ticket = await person.ticket()
@@ -208,7 +208,7 @@ async def test_right_codes_are_not_counted(owner, person):
 # Ways around the factor
 
 
-async def test_a_password_reset_does_not_go_around_the_factor(client, owner, person, manager):
+async def test_a_password_reset_does_not_bypass_the_factor(client, owner, person, manager):
     """Checklist 31."""
     token = manager.reset_token(owner.user)
     reset = await client.post(f"/users/password-reset/{token}", json={"password": "a brand new password"})
@@ -232,7 +232,7 @@ async def test_a_new_password_does_not_make_the_login_recent(client, owner, wait
     assert refused.json()["code"] == "recent_login_required"
 
 
-async def test_a_wrong_password_says_nothing_about_the_factor(owner, make_user, person):
+async def test_a_wrong_password_reveals_nothing_about_the_factor(owner, make_user, person):
     await make_user("eve@example.com")
 
     answers = [
@@ -243,7 +243,7 @@ async def test_a_wrong_password_says_nothing_about_the_factor(owner, make_user, 
     assert len({answer.text for answer in answers}) == 1
 
 
-async def test_a_login_without_a_factor_makes_no_query_more(make_user, person, app, manager):
+async def test_a_login_without_a_factor_makes_no_extra_query(make_user, person, app, manager):
     """The number of factors is part of a query that every login makes."""
     engine = app.state.db.get().engine.sync_engine
     await make_user("eve@example.com")
@@ -289,7 +289,7 @@ async def test_a_recovery_code_works_once_and_is_mailed(client, owner, person, h
 
 
 @KINDS
-async def test_eight_simultaneous_uses_of_a_recovery_code_begin_one_session(
+async def test_eight_simultaneous_uses_of_a_recovery_code_start_one_session(
     owner, make_person, number_of_sessions, kind
 ):
     """Checklist 32. Each has the correct password and its own ticket (CVE-2026-31875, CVE-2025-67507)."""
@@ -330,7 +330,7 @@ async def test_simultaneous_renewals_leave_ten_codes(client, owner):
     assert left["recovery_codes"] == 10
 
 
-async def test_the_codes_of_another_account_open_nothing(owner, make_owner, person):
+async def test_recovery_codes_of_another_account_are_refused(owner, make_owner, person):
     other = await make_owner("eve@example.com")
 
     answer = await person.answer(await person.ticket(), recovery_code=other.recovery_codes[0])
@@ -338,7 +338,7 @@ async def test_the_codes_of_another_account_open_nothing(owner, make_owner, pers
     assert answer.status_code == 401
 
 
-async def test_the_database_holds_only_hashes_of_them(owner, db):
+async def test_the_database_stores_only_hashes_of_recovery_codes(owner, db):
     """Checklist 32."""
     async with db.session(commit=False) as session:
         stored = str((await session.execute(text("SELECT * FROM recovery_codes"))).all())
@@ -358,7 +358,7 @@ async def test_without_a_factor_there_are_no_recovery_codes(client, make_user, l
 
 
 @pytest.mark.parametrize("answer", [{}, {"code": "1", "recovery_code": "B"}], ids=["none", "two"])
-async def test_a_request_has_one_answer(owner, person, answer):
+async def test_a_request_must_contain_exactly_one_answer(owner, person, answer):
     assert (await person.answer(await person.ticket(), **answer)).status_code == 400
 
 

@@ -58,7 +58,7 @@ async def test_a_later_code_makes_the_earlier_one_invalid(owner, person, wait):
     assert (first.status_code, second.status_code) == (200, 401)
 
 
-async def test_the_code_that_set_the_app_up_does_not_log_in(make_owner, person, wait):
+async def test_the_code_that_set_up_the_app_does_not_log_in(make_owner, person, wait):
     """Checklist 31."""
     owner = await make_owner()
     wait(-STEP)
@@ -66,7 +66,7 @@ async def test_the_code_that_set_the_app_up_does_not_log_in(make_owner, person, 
     assert (await person.answer(await person.ticket(), code=owner.code())).status_code == 401
 
 
-async def test_a_code_that_confirmed_does_not_log_in(client, owner, person):
+async def test_a_code_used_to_confirm_does_not_log_in(client, owner, person):
     """Checklist 31. Every route that takes a code marks it as used."""
     code = {"code": owner.code()}
     confirmed = await client.post("/users/me/confirm/second-factor", json=code, headers=owner.headers)
@@ -76,7 +76,7 @@ async def test_a_code_that_confirmed_does_not_log_in(client, owner, person):
 
 
 @KINDS
-async def test_eight_simultaneous_uses_begin_one_session(owner, make_person, db, kind):
+async def test_eight_simultaneous_uses_start_one_session(owner, make_person, db, kind):
     """Checklist 31. Each has the correct password and its own ticket (CVE-2026-31875, CVE-2025-67507)."""
     code = owner.code()
     people = [make_person() for _ in range(8)]
@@ -104,7 +104,7 @@ async def test_the_secret_is_encrypted_at_rest(owner, db):
     assert stored.startswith("gAAAA")
 
 
-async def test_another_secret_key_opens_no_secret(owner, person, manager, caplog, monkeypatch):
+async def test_another_secret_key_decrypts_no_secret(owner, person, manager, caplog, monkeypatch):
     factors = factors_of(manager)
     other = Totp(KeyRing("another secret key of enough characters", "totp"), "My app", factors)
     monkeypatch.setitem(factors._factors, "code", other)

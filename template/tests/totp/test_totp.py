@@ -8,7 +8,7 @@ from pyotp.totp import TOTP
 from app import clock
 from tests.totp.conftest import STEP
 
-# Setting it up
+# Setting up an app
 
 
 async def test_the_secret_is_shown_as_text_uri_and_image(client, make_user, login):
@@ -21,7 +21,7 @@ async def test_the_secret_is_shown_as_text_uri_and_image(client, make_user, logi
     assert len(begun["secret"]) == 32
 
 
-async def test_a_login_asks_for_a_code_only_after_the_first_right_one(client, make_user, login, person):
+async def test_a_login_asks_for_a_code_only_after_the_first_correct_one(client, make_user, login, person):
     """Checklist 31: otherwise a secret that was never confirmed would lock the owner out."""
     ada = await make_user(is_verified=True)
     headers = login(ada)
@@ -33,7 +33,9 @@ async def test_a_login_asks_for_a_code_only_after_the_first_right_one(client, ma
     assert (await person.password()).status_code == 200
 
 
-async def test_it_needs_a_verified_address_and_a_recent_login(client, make_user, login, wait):
+async def test_setting_up_an_app_requires_a_verified_address_and_a_recent_login(
+    client, make_user, login, wait
+):
     """Checklist 31."""
     unverified = await make_user("eve@example.com")
     ada = await make_user("ada@example.com", is_verified=True)
@@ -69,7 +71,7 @@ async def test_an_account_has_one_authenticator_app(client, owner):
     assert (answer.status_code, answer.json()["code"]) == (409, "totp_already_set_up")
 
 
-async def test_setting_it_up_ends_the_session_of_another_browser(client, make_user, login, make_person):
+async def test_setting_up_an_app_ends_the_sessions_of_other_browsers(client, make_user, login, make_person):
     ada = await make_user(is_verified=True)
     headers, elsewhere = login(ada), login(ada)
     secret = (await client.post("/users/me/totp", headers=headers)).json()["secret"]
@@ -129,10 +131,10 @@ async def test_other_codes_are_refused(owner, person, wait, steps):
     assert (await person.answer(await person.ticket(), code=owner.code(steps))).status_code == 401
 
 
-# Removing it
+# Removing the app
 
 
-async def test_without_it_the_password_is_enough_and_the_codes_are_gone(client, owner, person):
+async def test_after_removal_the_password_is_enough_and_the_codes_are_gone(client, owner, person):
     removed = await client.delete("/users/me/totp", headers=owner.headers)
     left = (await client.get("/users/me/factors", headers=owner.headers)).json()
 
@@ -141,7 +143,7 @@ async def test_without_it_the_password_is_enough_and_the_codes_are_gone(client, 
     assert (await person.password()).status_code == 200
 
 
-async def test_what_is_not_there_cannot_be_removed(client, make_user, login):
+async def test_a_missing_app_cannot_be_removed(client, make_user, login):
     ada = await make_user(is_verified=True)
 
     answer = await client.delete("/users/me/totp", headers=login(ada))
@@ -149,13 +151,13 @@ async def test_what_is_not_there_cannot_be_removed(client, make_user, login):
     assert (answer.status_code, answer.json()["code"]) == (404, "no_second_factor")
 
 
-async def test_removing_needs_a_recent_login(client, owner, wait):
+async def test_removing_an_app_requires_a_recent_login(client, owner, wait):
     wait(timedelta(minutes=11))
 
     assert (await client.delete("/users/me/totp", headers=owner.headers)).status_code == 403
 
 
-async def test_a_required_one_cannot_be_removed(client, owner, manager):
+async def test_a_required_app_cannot_be_removed(client, owner, manager):
     manager.require_second_factor = "all"
 
     answer = await client.delete("/users/me/totp", headers=owner.headers)
@@ -163,7 +165,7 @@ async def test_a_required_one_cannot_be_removed(client, owner, manager):
     assert (answer.status_code, answer.json()["code"]) == (409, "last_second_factor")
 
 
-async def test_an_administrator_sees_and_resets_it(client, owner, make_user, login, person):
+async def test_an_administrator_sees_and_resets_the_app(client, owner, make_user, login, person):
     admin = login(await make_user("admin@example.com", is_superuser=True))
     path = f"/users/{owner.user.id}/factors"
 

@@ -1,4 +1,4 @@
-"""Set up and remove your own authenticator app on pages, without JavaScript."""
+"""Setting up and removing your own authenticator app on pages, without JavaScript."""
 
 import base64
 import re
@@ -15,7 +15,7 @@ from tests.totp_pages.conftest import APP, PAGE, secret_on
 REMOVE = f"{APP}/remove"
 
 
-# Setting it up
+# Setting up an app
 
 
 async def test_an_app_is_set_up_and_its_recovery_codes_are_shown_once(eve):
@@ -34,7 +34,7 @@ async def test_an_app_is_set_up_and_its_recovery_codes_are_shown_once(eve):
     assert codes_on(after) == []
 
 
-async def test_an_unverified_person_is_offered_a_new_link(make_user, log_in):
+async def test_an_unverified_user_is_offered_a_new_link(make_user, log_in):
     """A required second factor must not shut out someone whose e-mail was lost."""
     browser = await log_in(await make_user("bob@example.com"))
 
@@ -44,7 +44,7 @@ async def test_an_unverified_person_is_offered_a_new_link(make_user, log_in):
     assert 'action="/verify"' in (await browser.get("/verify")).text
 
 
-async def test_the_codes_of_the_page_log_in(eve, browser):
+async def test_the_recovery_codes_on_the_page_log_in(eve, browser):
     shown = await follow(eve, await press(eve, APP))
     app = TOTP(secret_on(shown))
     done = await eve.post(f"{APP}/confirm", data={"code": app.at(clock.now())})
@@ -55,14 +55,14 @@ async def test_the_codes_of_the_page_log_in(eve, browser):
     assert answer.headers["location"] == "/account"
 
 
-async def test_the_image_has_the_secret(eve):
+async def test_the_image_contains_the_secret(eve):
     shown = await follow(eve, await press(eve, APP))
 
     [image] = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', shown.text)
     assert base64.b64decode(image).startswith(b"<svg ")
 
 
-async def test_the_secret_survives_a_wrong_code_without_being_sent_back(eve):
+async def test_the_secret_survives_a_wrong_code_and_is_not_in_the_form(eve):
     shown = await follow(eve, await press(eve, APP))
     again = await eve.post(f"{APP}/confirm", data={"code": "000000"})
 
@@ -82,7 +82,7 @@ async def test_sending_the_last_code_again_changes_nothing(eve):
     assert answer.headers["location"] == PAGE
 
 
-async def test_without_a_secret_there_is_no_page_to_set_up(eve, signed_in):
+async def test_without_a_pending_secret_the_setup_page_redirects(eve, signed_in):
     answers = [await eve.get(APP), await signed_in.get(APP), await press(signed_in, APP)]
 
     assert {each.headers["location"] for each in answers} == {PAGE}
@@ -99,7 +99,7 @@ async def test_an_address_must_be_verified_first(make_user, log_in):
     assert {each.headers["location"] for each in answers} == {PAGE}
 
 
-async def test_after_a_required_set_up_all_pages_open(make_user, manager, browser):
+async def test_all_pages_open_after_a_required_setup(make_user, manager, browser):
     """The app is required by REQUIRE_SECOND_FACTOR."""
     await make_user(ADA["email"], is_verified=True)
     manager.require_second_factor = "all"
@@ -123,7 +123,7 @@ async def test_the_login_asks_for_a_code(browser, owner):
     assert answer.headers["location"] == "/account"
 
 
-# Removing it
+# Removing the app
 
 
 async def test_the_app_is_removed(signed_in, browser):
@@ -151,7 +151,7 @@ async def test_opening_the_page_removes_nothing(signed_in, browser):
 
 
 @pytest.mark.parametrize("path", [APP, REMOVE])
-async def test_seeing_it_needs_a_recent_login(signed_in, wait, path):
+async def test_viewing_the_pages_requires_a_recent_login(signed_in, wait, path):
     wait(timedelta(minutes=11))
 
     answer = await signed_in.get(path)
@@ -160,7 +160,7 @@ async def test_seeing_it_needs_a_recent_login(signed_in, wait, path):
 
 
 @pytest.mark.parametrize("path", [APP, f"{APP}/confirm", REMOVE])
-async def test_changing_it_needs_a_recent_login(signed_in, wait, path):
+async def test_changing_the_app_requires_a_recent_login(signed_in, wait, path):
     """Checklist 24."""
     wait(timedelta(minutes=11))
 
@@ -191,7 +191,7 @@ async def test_codes_are_described_in_words(signed_in, owner, browser, wait):
         assert sentence in page
 
 
-async def test_administrators_see_its_name(owner, make_user, log_in):
+async def test_administrators_see_the_name_of_the_factor(owner, make_user, log_in):
     admin = await log_in(await make_user("root@example.com", is_superuser=True))
 
     assert "Authenticator app" in (await admin.get(f"/admin/users/{owner.user.id}/second-factors")).text

@@ -51,7 +51,7 @@ def admin(make_user, visit):
 
 
 @KINDS
-async def test_after_a_logout(client, make_user, visit, calls, kind):
+async def test_the_hook_runs_after_a_logout(client, make_user, visit, calls, kind):
     user = await make_user()
     here = await visit(user, kind)
     seen = calls("on_after_logout")
@@ -62,7 +62,7 @@ async def test_after_a_logout(client, make_user, visit, calls, kind):
     assert [called.id for (called,) in seen] == [user.id]
 
 
-async def test_after_a_logout_with_the_refresh_token(client, make_user, visit, calls):
+async def test_the_hook_runs_after_a_logout_with_the_refresh_token(client, make_user, visit, calls):
     user = await make_user()
     body = {"refresh_token": (await visit(user)).issued.token}
     seen = calls("on_after_logout")
@@ -73,7 +73,7 @@ async def test_after_a_logout_with_the_refresh_token(client, make_user, visit, c
     assert [called.id for (called,) in seen] == [user.id]
 
 
-async def test_four_concurrent_logouts_call_it_once(client, make_user, visit, calls, at_once):
+async def test_four_concurrent_logouts_call_the_hook_once(client, make_user, visit, calls, at_once):
     here = await visit(await make_user())
     seen = calls("on_after_logout")
 
@@ -84,7 +84,7 @@ async def test_four_concurrent_logouts_call_it_once(client, make_user, visit, ca
 
 
 @KINDS
-async def test_after_a_password_change(make_user, visit, calls, change_password, kind):
+async def test_the_hook_runs_after_a_password_change(make_user, visit, calls, change_password, kind):
     user = await make_user()
     here = await visit(user, kind)
     seen = calls("on_after_change_password")
@@ -94,7 +94,7 @@ async def test_after_a_password_change(make_user, visit, calls, change_password,
     assert [(called.id, called.password_version) for (called,) in seen] == [(user.id, 1)]
 
 
-async def test_after_an_email_change_request_with_a_working_token(client, make_user, visit, calls):
+async def test_the_hook_gets_a_working_token_after_an_email_change_request(client, make_user, visit, calls):
     user = await make_user()
     here = await visit(user)
     seen = calls("on_after_request_email_change")
@@ -107,7 +107,7 @@ async def test_after_an_email_change_request_with_a_working_token(client, make_u
     assert answer.status_code == 200
 
 
-async def test_not_for_a_taken_address(client, make_user, visit, calls):
+async def test_no_hook_runs_for_a_taken_address(client, make_user, visit, calls):
     await make_user("eve@example.com")
     here = await visit(await make_user())
     seen = calls("on_after_request_email_change")
@@ -117,7 +117,7 @@ async def test_not_for_a_taken_address(client, make_user, visit, calls):
     assert seen == []
 
 
-async def test_after_an_email_change(client, make_user, email_link, calls):
+async def test_the_hook_runs_after_an_email_change(client, make_user, email_link, calls):
     user = await make_user()
     link = await email_link(user)
     seen = calls("on_after_change_email")
@@ -130,7 +130,7 @@ async def test_after_an_email_change(client, make_user, email_link, calls):
     ]
 
 
-async def test_after_an_update_with_the_changes(client, make_user, admin, calls):
+async def test_the_hook_gets_the_changes_after_an_update(client, make_user, admin, calls):
     await make_user(id="ada")
     headers = await admin()
     seen = calls("on_after_update")
@@ -142,7 +142,7 @@ async def test_after_an_update_with_the_changes(client, make_user, admin, calls)
     assert [(called.id, changed) for called, changed in seen] == [("ada", {"is_verified", "is_superuser"})]
 
 
-async def test_before_a_deletion_by_the_owner(client, manager, make_user, visit, db):
+async def test_the_hook_runs_before_a_deletion_by_the_owner(client, manager, make_user, visit, db):
     user = await make_user()
     seen = []
 
@@ -157,7 +157,7 @@ async def test_before_a_deletion_by_the_owner(client, manager, make_user, visit,
     assert seen == [(user.id, 1)]
 
 
-async def test_before_a_deletion_by_an_administrator(client, make_user, admin, calls):
+async def test_the_hook_runs_before_a_deletion_by_an_administrator(client, make_user, admin, calls):
     await make_user(id="ada")
     headers = await admin()
     seen = calls("on_before_delete")

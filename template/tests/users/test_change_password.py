@@ -208,7 +208,9 @@ async def test_only_one_of_four_concurrent_changes_succeeds(
     assert len(await outbox()) == 1
 
 
-async def test_only_one_of_two_sessions_changes_it(make_user, visit, change_password, at_once, stored):
+async def test_only_one_of_two_sessions_changes_the_password(
+    make_user, visit, change_password, at_once, stored
+):
     user = await make_user()
     visits = iter([await visit(user), await visit(user, "cookie")])
 

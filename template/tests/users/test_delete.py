@@ -239,7 +239,7 @@ async def test_logging_in_during_the_grace_period_cancels_the_deletion(
 # The worker
 
 
-async def test_the_worker_deletes_it_after_the_grace_period(
+async def test_the_worker_deletes_the_account_after_the_grace_period(
     deleted, set_clock, do_task, stored, sessions, names
 ):
     user = await deleted()

@@ -134,7 +134,7 @@ async def test_a_request_requires_a_login(client):
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
-async def test_another_site_cannot_request_it_with_the_cookie(make_user, visit, ask, outbox, headers):
+async def test_another_site_cannot_request_a_change_with_the_cookie(make_user, visit, ask, outbox, headers):
     """Checklist 35."""
     answer = await ask(await visit(await make_user(), "cookie"), **headers)
 

@@ -31,7 +31,7 @@ def record(manager):
 # When they run and with which arguments
 
 
-async def test_after_a_registration(client, record):
+async def test_the_hook_runs_after_a_registration(client, record):
     calls = record("on_after_register")
 
     answer = await client.post("/users/register", json=ADA)
@@ -40,7 +40,7 @@ async def test_after_a_registration(client, record):
     assert (user.id, user.email) == (answer.json()["id"], "ada@example.com")
 
 
-async def test_after_a_login(client, make_user, record):
+async def test_the_hook_runs_after_a_login(client, make_user, record):
     user = await make_user()
     calls = record("on_after_login")
 
@@ -56,7 +56,7 @@ async def test_after_a_login(client, make_user, record):
         ("on_after_forgot_password", "/users/password-reset/request", "/users/password-reset/", NEW),
     ],
 )
-async def test_after_a_request_with_a_working_token(
+async def test_the_hook_gets_a_working_token_after_a_request(
     client, make_user, record, hook, request_path, use_path, body
 ):
     user = await make_user("ada@example.com")
@@ -69,7 +69,7 @@ async def test_after_a_request_with_a_working_token(
     assert (await client.post(use_path + token, json=body)).status_code == 200
 
 
-async def test_after_a_verification(client, manager, make_user, record):
+async def test_the_hook_runs_after_a_verification(client, manager, make_user, record):
     user = await make_user()
     calls = record("on_after_verify")
 
@@ -78,7 +78,7 @@ async def test_after_a_verification(client, manager, make_user, record):
     assert [(called.id, called.is_verified) for (called,) in calls] == [(user.id, True)]
 
 
-async def test_after_a_reset(client, manager, make_user, record):
+async def test_the_hook_runs_after_a_reset(client, manager, make_user, record):
     user = await make_user()
     calls = record("on_after_reset_password")
 

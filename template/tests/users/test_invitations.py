@@ -33,7 +33,7 @@ async def test_an_invitation_is_mailed_and_listed_without_its_token(admin, root,
 
 
 @pytest.mark.parametrize("way", ["path", "body"])
-async def test_it_creates_a_verified_account_with_a_chosen_password(client, token, way):
+async def test_an_invitation_creates_a_verified_account_with_a_chosen_password(client, token, way):
     requests = {
         "path": lambda: client.post(f"/users/invitation/{token}", json=NEW),
         "body": lambda: client.post("/users/invitation", json=NEW | {"token": token}),
@@ -46,13 +46,13 @@ async def test_it_creates_a_verified_account_with_a_chosen_password(client, toke
     assert (await client.post("/users/login", json=ADA | NEW)).status_code == 200
 
 
-async def test_it_works_where_registration_is_closed(other_client, token):
+async def test_an_invitation_works_when_registration_is_closed(other_client, token):
     client = await other_client(registration="closed")
 
     assert (await client.post(f"/users/invitation/{token}", json=NEW)).status_code == 201
 
 
-async def test_its_page_changes_nothing_and_its_form_creates_the_account(
+async def test_the_page_changes_nothing_and_its_form_creates_the_account(
     client, open_link, token, accounts, root
 ):
     page = await open_link(f"/users/invitation/{token}")
@@ -66,7 +66,7 @@ async def test_its_page_changes_nothing_and_its_form_creates_the_account(
     assert "ada@example.com" in made.text
 
 
-async def test_it_works_once_even_if_the_account_is_deleted(client, admin, token):
+async def test_an_invitation_works_once_even_if_the_account_is_deleted(client, admin, token):
     """Using the invitation deletes its row. Otherwise, the link would create the account again."""
     made = await client.post(f"/users/invitation/{token}", json=NEW)
     await admin.delete(f"/users/{made.json()['id']}")
@@ -84,7 +84,7 @@ async def test_concurrent_uses_create_one_account(client, open_link, token, at_o
     assert len(await accounts()) == 2
 
 
-async def test_a_refused_password_does_not_use_it_up(client, token):
+async def test_a_refused_password_does_not_use_up_the_invitation(client, token):
     refused = await client.post(f"/users/invitation/{token}", data={"password": "short"})
 
     assert refused.status_code == 400
@@ -92,7 +92,7 @@ async def test_a_refused_password_does_not_use_it_up(client, token):
     assert (await client.post(f"/users/invitation/{token}", json=NEW)).status_code == 201
 
 
-async def test_it_expires(client, token, set_clock, app):
+async def test_an_invitation_expires(client, token, set_clock, app):
     later = clock.now() + timedelta(seconds=app.state.settings.invitation_ttl)
     set_clock(later)
 
@@ -127,7 +127,7 @@ async def test_a_newer_invitation_replaces_an_older_one(client, admin, token, ma
     assert (old.status_code, new.status_code) == (400, 201)
 
 
-async def test_it_can_be_withdrawn(client, admin, token):
+async def test_an_invitation_can_be_withdrawn(client, admin, token):
     [listed] = (await admin.get("/users/invitations")).json()
 
     withdrawn = await admin.delete(f"/users/invitations/{listed['id']}")
@@ -170,7 +170,7 @@ async def test_a_link_for_another_purpose_creates_no_account(client, manager, ma
     assert (await client.post(f"/users/invitation/{token}", json=NEW)).status_code == 400
 
 
-async def test_it_has_no_other_use(client, token):
+async def test_the_token_of_an_invitation_has_no_other_use(client, token):
     answers = [
         await client.post(f"/users/verify/{token}"),
         await client.post(f"/users/password-reset/{token}", json=NEW),

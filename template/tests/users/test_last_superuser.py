@@ -137,7 +137,7 @@ async def test_a_request_to_demote_the_last_superuser_is_refused(
     assert (await events(), await outbox()) == ([], [])
 
 
-async def test_the_last_superuser_can_be_changed_otherwise(client, root, login, stored):
+async def test_other_fields_of_the_last_superuser_can_be_changed(client, root, login, stored):
     flags = {"is_active": True, "is_superuser": True, "is_verified": True}
 
     answer = await client.patch(f"/users/{root.id}", json=flags, headers=login(root))

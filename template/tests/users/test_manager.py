@@ -94,7 +94,7 @@ async def test_required_verification_is_a_setting(manager, mode, setting, expect
     assert manager.must_verify == expected
 
 
-async def test_private_registration_requires_verification_in_any_case(manager):
+async def test_private_registration_always_requires_verification(manager):
     manager.registration, manager.login_requires_verification = "private", False
 
     assert manager.must_verify

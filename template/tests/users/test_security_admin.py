@@ -198,7 +198,7 @@ def test_every_unsafe_superuser_route_requires_a_recent_login(endpoint):
 
 
 @pytest.mark.parametrize("endpoint", [each for each in CHANGES_BY_SUPERUSERS if each.body], ids=name_of)
-def test_every_such_route_checks_again_after_reading_its_body(endpoint):
+def test_every_unsafe_superuser_route_checks_again_after_reading_its_body(endpoint):
     """Checklist 36. Put `still: StillSuperuser` after the body in the handler's signature."""
     names = [name for name, _ in endpoint.steps]
     last = [name for name, step in endpoint.steps if getattr(step, "callable", None) is still_superuser]

@@ -327,7 +327,9 @@ async def test_verifying_an_account_created_by_someone_else_takes_it_over(client
     assert (await client.post("/users/login", json=ATTACK)).status_code == 401
 
 
-async def test_verifying_such_an_account_mails_a_link_for_a_password(client, attacked, mailed_token):
+async def test_verifying_an_account_created_by_someone_else_mails_a_password_link(
+    client, attacked, mailed_token
+):
     """Checklist 29."""
     await client.post(f"/users/verify/{attacked[0]}")
 
@@ -337,7 +339,7 @@ async def test_verifying_such_an_account_mails_a_link_for_a_password(client, att
     assert (await client.post("/users/login", json=ADA)).status_code == 200
 
 
-async def test_resetting_the_password_of_such_an_account_takes_it_over(
+async def test_a_reset_takes_over_an_account_created_by_someone_else(
     client, attacked, status_of, mailed_token
 ):
     """Checklist 29: this is what owners do when they find their address taken."""

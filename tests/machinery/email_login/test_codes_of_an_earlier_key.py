@@ -11,7 +11,7 @@ OLD, NEW = (sha256(each).hexdigest() for each in (b"the secret of the tests", b"
 
 
 @pytest.mark.parametrize(("fallbacks", "status"), [(OLD, 200), ("", 401)], ids=["kept", "gone"])
-async def test_it_works_while_the_earlier_key_is_kept(ada, person, other_client, fallbacks, status):
+async def test_a_code_works_while_the_earlier_key_is_kept(ada, person, other_client, fallbacks, status):
     path = f"/users/login/email/{await person.ask()}"
     client = await other_client(secret_key=NEW, secret_key_fallbacks=fallbacks)
     client.headers["User-Agent"] = person.client.headers["User-Agent"]
@@ -21,7 +21,7 @@ async def test_it_works_while_the_earlier_key_is_kept(ada, person, other_client,
     assert answer.status_code == status
 
 
-async def test_a_wrong_code_is_refused_nonetheless(ada, person, other_client):
+async def test_a_wrong_code_is_still_refused(ada, person, other_client):
     path = f"/users/login/email/{await person.ask()}"
     client = await other_client(secret_key=NEW, secret_key_fallbacks=OLD)
     client.headers["User-Agent"] = person.client.headers["User-Agent"]

@@ -53,7 +53,7 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and return once it responds."""
+        """Start the server and wait until it responds."""
         self._process = subprocess.Popen(
             ["redis-server", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *self._options],
             cwd=self._folder,
@@ -67,7 +67,7 @@ class RedisServer:
                     time.sleep(0.01)
                 else:
                     return
-        raise RuntimeError("redis-server does not answer")
+        raise RuntimeError("redis-server does not respond")
 
     def kill(self) -> None:
         self._send(signal.SIGKILL)
@@ -76,7 +76,7 @@ class RedisServer:
         self._process = None
 
     def hang(self) -> None:
-        """Make it accept connections without ever responding."""
+        """Make the server accept connections without ever responding."""
         self._send(signal.SIGSTOP)
 
     def go_on(self) -> None:
@@ -97,9 +97,9 @@ type MakeServer = Callable[..., RedisServer]
 
 @pytest.fixture(scope="session")
 def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeServer]:
-    """`make_server()`: a Redis for this test only, killed at the end of the run."""
+    """`make_server()`: a Redis for this test only, killed at the end of the test run."""
     if shutil.which("redis-server") is None:
-        missing("redis-server is not installed, and this test stops and starts one of its own")
+        missing("redis-server is not installed, and this test starts and stops its own")
     servers: list[RedisServer] = []
 
     def make(*options: str, url: str | None = None) -> RedisServer:
@@ -128,7 +128,7 @@ def redis_url(request: pytest.FixtureRequest) -> str:
     if given:
         return given
     if shutil.which("redis-server") is None:
-        missing("there is no Redis: set TEST_REDIS_URL, or install redis-server")
+        missing("no Redis is available: set TEST_REDIS_URL or install redis-server")
     return request.getfixturevalue("make_server")().url
 
 

@@ -29,7 +29,7 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def limited_app(make_app) -> App:
-    """Its GET / allows three requests an hour per network."""
+    """An application whose GET / allows three requests an hour per network."""
     return make_app()
 
 
@@ -161,7 +161,7 @@ async def test_two_limits_are_both_enforced(limited_app: App, http: httpx.AsyncC
     assert answers == [200, 200, 429]
 
 
-async def test_it_refuses_before_the_body_is_read(limited_app: App, http: httpx.AsyncClient):
+async def test_a_limit_refuses_before_the_body_is_read(limited_app: App, http: httpx.AsyncClient):
     async def body() -> AsyncIterator[bytes]:
         raise AssertionError("nobody has to read the body for this")
         yield b""
@@ -216,7 +216,7 @@ def test_the_wait_is_given_in_whole_seconds_and_in_words(seconds: float, header:
 # An application's limiter
 
 
-async def test_without_redis_it_counts_in_memory(limited_app: App):
+async def test_without_redis_the_limiter_counts_in_memory(limited_app: App):
     assert isinstance(limited_app.state.limiter, MemoryLimiter)
 
 

@@ -215,7 +215,7 @@ class Bucket:
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("rate", [RATE, Rate(1, 600), Rate(3, 300)], ids=str)
-async def test_it_agrees_with_a_token_bucket(case: Case, rate: Rate, seed: int):
+async def test_a_limiter_agrees_with_a_token_bucket(case: Case, rate: Rate, seed: int):
     """Time advances in quarters of an interval, so the real time that passes does not matter."""
     dice, bucket = random.Random(seed), Bucket(rate)
     expected: list[float] = []

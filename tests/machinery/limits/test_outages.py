@@ -353,5 +353,5 @@ async def test_a_redis_hang_under_load_causes_no_error_and_loses_no_counts(
 
 
 def test_recovery_is_noticed_within_a_second():
-    """Checklist 9. The longest pause between probes of Redis plus the longest time a probe may take."""
+    """Checklist 9. Recovery takes at most the pause between two probes plus the time one probe may take."""
     assert redis_limiter._PAUSE + redis_limiter._TIMEOUT < 1

@@ -67,7 +67,7 @@ async def test_peeking_stores_nothing(connect, prefix):
 
 
 async def test_redis_holds_no_readable_keys(connect, prefix):
-    """They cannot even be guessed, because the name depends on the application's secret."""
+    """The keys cannot even be guessed, because their names depend on the application's secret."""
     limiter = connect(secret="s3cret")
     await limiter.acquire("ada@example.com", RATE)
 

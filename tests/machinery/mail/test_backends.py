@@ -181,7 +181,7 @@ async def test_a_permanent_refusal_is_final(
 @pytest.mark.parametrize(
     ("reply", "kind"), [("550 5.1.1 no such user", NoSuchMailbox), ("450 4.2.0 greylisted", SendError)]
 )
-async def test_silence_after_a_refusal_does_not_hide_it(
+async def test_silence_after_a_refusal_does_not_hide_the_refusal(
     smtp: CarefulSMTPBackend, server: SMTPServer, reply: str, kind: type[SendError]
 ) -> None:
     server.replies |= {"RCPT": reply, "RSET": SILENCE}
@@ -208,7 +208,7 @@ async def test_silence_after_a_refusal_does_not_hide_it(
         ("END", "550 5.1.1 no such user", Undeliverable),
     ],
 )
-async def test_only_a_refused_recipient_whose_mailbox_does_not_exist_has_none(
+async def test_only_some_refusals_mean_that_the_mailbox_does_not_exist(
     smtp: CarefulSMTPBackend, server: SMTPServer, command: str, reply: str, kind: type[SendError]
 ) -> None:
     server.replies[command] = reply

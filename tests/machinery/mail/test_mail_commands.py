@@ -96,20 +96,20 @@ def test_dead_mails_are_listed_as_data(run: Run) -> None:
 def test_named_mails_are_sent_again(run: Run) -> None:
     result = run("retry", "2", "1")
 
-    assert (result.exit_code, result.output) == (0, "2 mails are in the outbox again.\n")
+    assert (result.exit_code, result.output) == (0, "2 e-mails are in the outbox again.\n")
     assert stored(OutboxMessage.status) == ["pending", "pending", "dead"]
     assert stored(OutboxMessage.attempts) == [0, 0, 3]
     assert (stored(AuditEvent.event), stored(AuditEvent.actor)) == (["mail_retried"] * 2, ["cli"] * 2)
 
 
-def test_what_cannot_be_sent_again_is_named(run: Run) -> None:
+def test_mails_that_cannot_be_sent_again_are_named(run: Run) -> None:
     result = run("retry", "1", "3", "9")
 
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
-        "Mail 3: The e-mail cannot be sent again, because the link in it has expired.",
-        "Mail 9: No set-aside e-mail has this number. It may have been sent in the meantime.",
-        "1 of 3 mails were changed.",
+        "E-mail 3: The e-mail cannot be sent again, because the link in it has expired.",
+        "E-mail 9: No set-aside e-mail has this number. It may have been sent in the meantime.",
+        "1 of 3 e-mails were changed.",
     ]
     assert stored(OutboxMessage.status) == ["pending", "dead", "dead"]
 
@@ -117,15 +117,15 @@ def test_what_cannot_be_sent_again_is_named(run: Run) -> None:
 def test_all_mails_that_can_be_sent_are_sent_again(run: Run) -> None:
     result = run("retry", "--all")
 
-    assert (result.exit_code, result.stdout) == (0, "2 mails are in the outbox again.\n")
-    assert "Mail 3: " in result.stderr
+    assert (result.exit_code, result.stdout) == (0, "2 e-mails are in the outbox again.\n")
+    assert "E-mail 3: " in result.stderr
     assert stored(OutboxMessage.status) == ["pending", "pending", "dead"]
 
 
 def test_named_mails_are_dropped(run: Run) -> None:
     result = run("drop", "3")
 
-    assert (result.exit_code, result.output) == (0, "1 mail is deleted.\n")
+    assert (result.exit_code, result.output) == (0, "1 e-mail is deleted.\n")
     assert stored(OutboxMessage.id) == [1, 2]
     assert stored(AuditEvent.event) == ["mail_dropped"]
 
@@ -134,16 +134,16 @@ def test_all_mails_are_dropped_after_a_confirmation(run: Run) -> None:
     assert run("drop", "--all", input="n\n").exit_code == 1
     assert stored(OutboxMessage.id) == [1, 2, 3]
 
-    assert run("drop", "--all", "--yes").output == "3 mails are deleted.\n"
+    assert run("drop", "--all", "--yes").output == "3 e-mails are deleted.\n"
     assert stored(OutboxMessage.id) == []
     assert run("dead").stderr == "There are no e-mails that could not be sent.\n"
 
 
 @pytest.mark.parametrize("command", ["retry", "drop"])
 @pytest.mark.parametrize("arguments", [[], ["1", "--all"]])
-def test_either_numbers_or_all_are_named(run: Run, command: str, arguments: list[str]) -> None:
+def test_either_numbers_or_all_must_be_given(run: Run, command: str, arguments: list[str]) -> None:
     result = run(command, *arguments, "--yes") if command == "drop" else run(command, *arguments)
 
     assert result.exit_code == 2
-    assert "Give the numbers of the mails" in result.output
+    assert "Give the numbers of the e-mails" in result.output
     assert stored(OutboxMessage.status) == ["dead"] * 3

@@ -118,7 +118,7 @@ async def test_a_dummy_mail_is_a_row_like_any_other(db: Database, outbox: Outbox
 
     real, decoy = await rows(db)
     assert (decoy.status, decoy.attempts) == (real.status, real.attempts)
-    # One block of the cipher more or less, in base64: "true" is a letter shorter than "false".
+    # "true" is a letter shorter than "false", so the lengths can differ by one cipher block, in base64.
     assert abs(len(decoy.message) - len(real.message)) <= 24
     assert len(await outbox()) == 1
 
@@ -142,7 +142,7 @@ async def test_the_mailer_keeps_a_sender_that_was_given(db: Database, outbox: Ou
     assert stored.sender == "Shop <no-reply@shop.example>"
 
 
-async def test_a_function_that_sends_mail_takes_either_mailer(db: Database, outbox: Outbox) -> None:
+async def test_a_function_that_sends_mail_accepts_either_mailer(db: Database, outbox: Outbox) -> None:
     memory = InMemoryBackend()
     link = {"to": "ada@example.com", "token": "t0ken", "verify_url_template": "https://x.example/{token}"}
 

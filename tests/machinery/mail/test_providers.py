@@ -298,7 +298,7 @@ async def test_only_some_refusals_of_ses_are_final(
     ("name", "kind"),
     [("concurrent_idempotent_requests", SendError), ("invalid_idempotent_request", Undeliverable)],
 )
-async def test_resend_asks_to_wait_for_an_attempt_that_it_still_handles(
+async def test_resend_asks_to_wait_for_an_attempt_in_progress(
     connect: Connect, provider: Provider, name: str, kind: type[SendError]
 ) -> None:
     provider.status, provider.body = 409, json.dumps({"name": name, "message": "Same key"}).encode()
@@ -335,7 +335,7 @@ async def test_an_unreachable_provider_is_not_final(connect: Connect, name: str)
     assert type(caught.value) is SendError
 
 
-async def test_ses_without_credentials_is_a_fault_of_the_configuration(
+async def test_ses_without_credentials_is_a_configuration_error(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"):
@@ -404,7 +404,7 @@ async def test_the_worker_sets_aside_only_what_is_final(
 
 @pytest.mark.parametrize("name", PROVIDERS)
 @pytest.mark.parametrize("status", [200, 400, 401, 500])
-async def test_no_secret_is_logged_or_told(
+async def test_no_secret_is_logged_or_shown(
     connect: Connect, provider: Provider, caplog: pytest.LogCaptureFixture, name: str, status: int
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -139,7 +139,7 @@ async def test_a_waiting_mail_is_never_deleted_for_its_age(
 
 
 @pytest.mark.parametrize("was_attempted", [True, False])
-async def test_a_mail_that_a_wrong_clock_put_off_is_sent_now(
+async def test_a_mail_postponed_by_a_wrong_clock_is_sent_now(
     app: App, db: Database, write: Write, set_clock: SetClock, clean: Clean, was_attempted: bool
 ) -> None:
     await write()

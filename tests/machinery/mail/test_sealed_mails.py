@@ -116,7 +116,7 @@ async def test_a_mail_that_was_changed_in_the_table_is_not_sent(db: Database, wr
     assert (backend.sent, (await rows(db))[0].status) == ([], "dead")
 
 
-async def test_the_mailbox_leaves_out_what_it_cannot_open(
+async def test_the_mailbox_omits_mails_that_cannot_be_decrypted(
     db: Database, write, build_app: Callable[..., App]
 ) -> None:
     """SECRET_KEY has been changed in development since the e-mail was written."""

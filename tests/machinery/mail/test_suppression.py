@@ -48,7 +48,7 @@ async def test_a_mail_is_sent_if_one_recipient_may_get_it(
         assert await session.scalar(select(func.count()).select_from(OutboxMessage)) == is_sent
 
 
-async def test_nobody_is_asked_about_a_discarded_mail(db: Database, suppressed: list[set[str]]) -> None:
+async def test_no_feature_is_asked_about_a_dummy_mail(db: Database, suppressed: list[set[str]]) -> None:
     """The addresses of a dummy e-mail are not real."""
     mail = EmailMessage.build(subject="Hello", sender="us@shop.example", to="nobody@localhost")
     async with db.session() as session:

@@ -402,7 +402,7 @@ async def test_failures_are_not_deaths(db: Database, write: Write) -> None:
     assert sender.sent == ["hello"]
 
 
-async def test_a_mail_that_is_sent_again_by_hand_has_no_deaths(db: Database, write: Write) -> None:
+async def test_sending_a_mail_again_manually_resets_its_deaths(db: Database, write: Write) -> None:
     await write("hello")
     (row,) = await rows(db)
     async with db.session() as session:
@@ -472,7 +472,9 @@ async def test_a_worker_that_lost_its_lease_stops_sending(
     assert (row.status, row.attempts, row.last_error) == ("pending", 2, "of another worker")
 
 
-async def test_every_step_of_a_slow_server_may_take_its_whole_time(db: Database, settings: Settings) -> None:
+async def test_every_step_of_a_slow_server_may_take_the_full_timeout(
+    db: Database, settings: Settings
+) -> None:
     slow = build_worker(db, settings.model_copy(update={"smtp_timeout": 10.0}))
 
     assert slow.send_timeout == 120

@@ -178,7 +178,7 @@ type Receive = Callable[[Request], Any]
 
 @pytest.fixture
 def receive(all_webhooks: dict[str, Webhook]) -> Receive:
-    """`await receive(request)`: the events in it."""
+    """`await receive(request)`: the events in *request*."""
 
     async def receive(request: Request) -> list[Event]:
         return await all_webhooks[request.provider].events(*request.signed())
@@ -205,7 +205,7 @@ async def test_a_complaint_counts(receive: Receive, provider: str) -> None:
 
 
 @pytest.mark.parametrize(("provider", "content"), OTHERS)
-async def test_a_passing_failure_does_not_count(receive: Receive, provider: str, content: Any) -> None:
+async def test_a_temporary_failure_does_not_count(receive: Receive, provider: str, content: Any) -> None:
     assert await receive(Request(provider, content)) == []
 
 
@@ -237,7 +237,7 @@ async def test_a_changed_event_is_refused(all_webhooks: dict[str, Webhook], prov
         await all_webhooks[provider].events(headers, body.replace(b"ada@", b"eve@"))
 
 
-async def test_mailgun_signs_a_token_which_counts_once(all_webhooks: dict[str, Webhook]) -> None:
+async def test_a_mailgun_token_is_accepted_once(all_webhooks: dict[str, Webhook]) -> None:
     """The body is not signed, so anyone who has seen one request could send others."""
     headers, body = Request("mailgun", HARD_BOUNCES["mailgun"]).signed()
     await all_webhooks["mailgun"].events(headers, body)
@@ -263,7 +263,7 @@ async def hangs(*_: Any) -> None:
     ],
     ids=["statement", "commit", "timeout"],
 )
-async def test_an_event_of_mailgun_that_could_not_be_stored_is_accepted_again(
+async def test_a_mailgun_event_that_could_not_be_stored_is_accepted_again(
     other_client: Any, db: Any, step: str, failure: Any, status: int
 ) -> None:
     """Otherwise the event would be lost: Mailgun sends it again with the same token."""
@@ -289,7 +289,7 @@ async def test_nonsense_is_refused(all_webhooks: dict[str, Webhook], provider: s
 
 @pytest.mark.parametrize("timestamp", ["", "x", "nan", "inf", "-inf", "1e400", "٣"])
 @pytest.mark.parametrize("provider", ["sendgrid", "resend"])
-async def test_a_timestamp_that_is_no_time_is_refused(
+async def test_an_invalid_timestamp_is_refused(
     all_webhooks: dict[str, Webhook], provider: str, timestamp: str
 ) -> None:
     headers, body = Request(provider, HARD_BOUNCES[provider]).signed()
@@ -305,7 +305,7 @@ async def test_a_timestamp_that_is_no_time_is_refused(
 @pytest.mark.parametrize(
     "signature", [{"timestamp": "x"}, {"signature": "é"}, {"signature": ""}, {"token": "another"}]
 )
-async def test_a_changed_signature_of_mailgun_is_refused(
+async def test_a_changed_mailgun_signature_is_refused(
     all_webhooks: dict[str, Webhook], signature: dict[str, str]
 ) -> None:
     _, body = Request("mailgun", HARD_BOUNCES["mailgun"]).signed()
@@ -334,7 +334,7 @@ async def test_a_changed_signature_of_mailgun_is_refused(
     ],
     ids=["topic", "plain HTTP", "similar host", "other host", "other path", "line break", "SHA-1"],
 )
-async def test_sns_is_asked_for_nothing_else(receive: Receive, server: SNS, outside: dict[str, str]) -> None:
+async def test_nothing_else_is_fetched(receive: Receive, server: SNS, outside: dict[str, str]) -> None:
     """Otherwise anyone could make the server send requests (CWE-918)."""
     with pytest.raises(WebhookRefused):
         await receive(Request("ses", {**HARD_BOUNCES["ses"], "outside": outside}))
@@ -349,7 +349,9 @@ async def test_the_certificate_is_fetched_once(receive: Receive, server: SNS) ->
     assert server.requests == [CERTIFICATE]
 
 
-async def test_sns_sends_it_again_if_the_certificate_cannot_be_fetched(receive: Receive, server: SNS) -> None:
+async def test_an_event_can_be_sent_again_if_the_certificate_cannot_be_fetched(
+    receive: Receive, server: SNS
+) -> None:
     server.is_away = True
     with pytest.raises(WebhookUnavailable):
         await receive(Request("ses", {**HARD_BOUNCES["ses"]}))
@@ -362,7 +364,7 @@ CONFIRM = f"{HOST}/?Action=ConfirmSubscription&Token=t"
 SUBSCRIPTION = {"Type": "SubscriptionConfirmation", "Token": "t", "SubscribeURL": CONFIRM}
 
 
-async def test_the_subscription_of_our_topic_is_confirmed(receive: Receive, server: SNS) -> None:
+async def test_the_subscription_to_our_topic_is_confirmed(receive: Receive, server: SNS) -> None:
     assert await receive(Request("ses", {"outside": SUBSCRIPTION})) == []
 
     assert server.requests == [CERTIFICATE, CONFIRM]
@@ -409,7 +411,7 @@ async def test_an_unsigned_subscription_is_not_confirmed(receive: Receive, serve
     ],
     ids=["nonsense", "RSA", "not base64", "empty", "short", "one character", "15 characters"],
 )
-async def test_a_key_that_cannot_be_read_or_is_too_short_is_named_at_the_start(
+async def test_an_unreadable_or_short_key_is_named_at_startup(
     build_app: Callable[..., Any], key: dict[str, str]
 ) -> None:
     [(name, value)] = key.items()
@@ -435,7 +437,7 @@ async def test_a_key_of_16_bytes_is_accepted(build_app: Callable[..., Any], key:
 # Marks
 
 
-async def test_simultaneous_events_of_one_mailbox_mark_it_once(db: Any) -> None:
+async def test_simultaneous_events_for_one_mailbox_mark_it_once(db: Any) -> None:
     events = [Event(EMAIL, "bounce", NOW), Event(EMAIL.upper(), "complaint", NOW)]
 
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""An account that other data refers to: the pages explain it, as the API does."""
+"""An account that other data refers to cannot be deleted. The pages explain why, as the API does."""
 
 import pytest
 from sqlalchemy import Column, ForeignKey, Integer, String
@@ -20,7 +20,7 @@ async def in_use(make_user, create_table, db):
         await session.execute(orders.delete())
 
 
-async def test_the_owner_sees_why_it_cannot_be_deleted(in_use, log_in):
+async def test_the_owner_sees_why_the_account_cannot_be_deleted(in_use, log_in):
     browser = await log_in(in_use)
 
     answer = await browser.post("/account/delete")
@@ -29,7 +29,7 @@ async def test_the_owner_sees_why_it_cannot_be_deleted(in_use, log_in):
     assert "other data refers to it" in answer.text
 
 
-async def test_a_superuser_sees_why_it_cannot_be_deleted(in_use, make_user, log_in):
+async def test_a_superuser_sees_why_the_account_cannot_be_deleted(in_use, make_user, log_in):
     browser = await log_in(await make_user("root@example.com", is_superuser=True))
 
     answer = await browser.post(f"/admin/users/{in_use.id}/delete", data={"email": in_use.email})
@@ -38,7 +38,7 @@ async def test_a_superuser_sees_why_it_cannot_be_deleted(in_use, make_user, log_
     assert "other data refers to it" in answer.text
 
 
-async def test_what_a_hook_did_before_is_undone(in_use, manager, log_in, db, monkeypatch):
+async def test_changes_made_by_a_hook_are_undone(in_use, manager, log_in, db, monkeypatch):
     async def erase(user):
         user.language = "de"
 

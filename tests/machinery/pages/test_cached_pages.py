@@ -30,7 +30,7 @@ async def test_a_second_visitor_gets_the_page_of_the_first(make_browser, renderi
     assert first.text == second.text
 
 
-async def test_other_values_are_another_page(browser, renderings):
+async def test_different_values_get_a_different_page(browser, renderings):
     """The path to return to, the language and the last form's message each make a difference."""
     pages = [
         await browser.get("/login"),
@@ -56,7 +56,7 @@ async def test_the_page_of_a_user_is_not_cached(browser, log_in, make_user, rend
     assert renderings == ["home.html"] * 3
 
 
-async def test_the_cache_has_a_bound(browser, app, renderings, monkeypatch):
+async def test_the_size_of_the_cache_is_limited(browser, app, renderings, monkeypatch):
     monkeypatch.setattr("app.web.html._MAX_CACHED", 3)
     for number in range(8):
         await browser.get(f"/login?next=/{number}")

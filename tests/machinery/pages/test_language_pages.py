@@ -39,7 +39,7 @@ def stored(db, manager):
     return read
 
 
-async def test_the_footer_sets_it_for_browser_and_account(log_in, make_browser, make_user, stored):
+async def test_the_footer_sets_the_language_of_browser_and_account(log_in, make_browser, make_user, stored):
     user = await make_user(EMAIL)
     browser, elsewhere = await log_in(user), await log_in(user)
 
@@ -52,7 +52,7 @@ async def test_the_footer_sets_it_for_browser_and_account(log_in, make_browser, 
     assert is_german(await elsewhere.get("/account"))
 
 
-async def test_without_a_login_it_is_that_of_the_browser(browser):
+async def test_without_a_login_the_footer_sets_the_language_of_the_browser(browser):
     await browser.post("/language", data={"language": "de"})
 
     assert is_german(await browser.get("/login"))
@@ -65,7 +65,7 @@ async def test_the_footer_leads_back_to_the_same_page(browser, path):
     assert f'<input type="hidden" name="next" value="{path}">' in page.text
 
 
-async def test_a_regional_language_leaves_the_application_as_a_bcp_47_tag(browser, monkeypatch):
+async def test_a_regional_language_is_sent_as_a_bcp_47_tag(browser, monkeypatch):
     codes = ["en", "pt_BR"]
     monkeypatch.setattr("app.i18n.languages", lambda: codes)
     monkeypatch.setattr("app.i18n.names", lambda: {"en": "English", "pt_BR": "português"})
@@ -78,7 +78,7 @@ async def test_a_regional_language_leaves_the_application_as_a_bcp_47_tag(browse
     assert page.headers["content-language"] == error.headers["content-language"] == "pt-BR"
 
 
-async def test_an_unknown_one_changes_nothing(log_in, make_user, stored):
+async def test_an_unknown_language_changes_nothing(log_in, make_user, stored):
     browser = await log_in(await make_user(EMAIL, language="de"))
 
     answer = await browser.post("/language", data={"language": "fr"})
@@ -88,7 +88,7 @@ async def test_an_unknown_one_changes_nothing(log_in, make_user, stored):
     assert (await stored()).language == "de"
 
 
-async def test_the_setting_of_the_account_comes_before_the_browser(log_in, make_user):
+async def test_the_setting_of_the_account_overrides_the_browser(log_in, make_user):
     browser = await log_in(await make_user(EMAIL, language="de"))
     browser.cookies.set("language", "en", domain="test.local", path="/")
 
@@ -100,7 +100,7 @@ async def test_the_setting_of_the_account_comes_before_the_browser(log_in, make_
     assert is_german(error)
 
 
-async def test_a_page_reads_the_user_once_for_it(log_in, make_user, statements):
+async def test_the_language_of_the_account_costs_no_extra_query(log_in, make_user, statements):
     browsers = [
         await log_in(await make_user(f"{language}@example.com", language=language))
         for language in ("en", "de")

@@ -16,7 +16,7 @@ def failing(monkeypatch):
     monkeypatch.setattr(UserManager, "update_profile", update)
 
 
-async def test_the_error_page_after_a_failed_flush_still_knows_its_user(log_in, make_user, failing):
+async def test_the_error_page_after_a_failed_flush_still_shows_its_user(log_in, make_user, failing):
     browser = await log_in(await make_user(is_superuser=True))
 
     answer = await browser.post("/language", data={"language": "de"})

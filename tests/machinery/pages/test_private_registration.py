@@ -24,7 +24,7 @@ def as_stranger(other_app, make_browser, app):
     return explore
 
 
-async def test_the_limit_of_wrong_passwords_does_not_reveal_it(as_stranger, make_user):
+async def test_the_limit_of_wrong_passwords_does_not_reveal_a_taken_address(as_stranger, make_user):
     """Checklist 13. Browsers that are known for an account have a separate limit."""
     await make_user("ada@example.com", is_verified=True)
 

@@ -42,7 +42,7 @@ def check(credential, passkey):
 
 @given(field=st.sampled_from(FIELDS), value=VALUES)
 @settings(max_examples=300, deadline=None)
-def test_a_field_with_another_value_is_no_server_error(field, value):
+def test_a_field_with_another_value_causes_no_server_error(field, value):
     phone = Authenticator()
     new = phone.create({"user": {"id": "AAAA"}, "challenge": "AAAA"})
     passkey = Passkey(public_key=b"no key", can_be_backed_up=True)
@@ -53,7 +53,7 @@ def test_a_field_with_another_value_is_no_server_error(field, value):
 
 @given(at=st.integers(0, 400), byte=st.integers(1, 255))
 @settings(max_examples=300, deadline=None)
-def test_a_damaged_attestation_is_no_server_error(at, byte):
+def test_a_damaged_attestation_causes_no_server_error(at, byte):
     new = Authenticator().create({"user": {"id": "AAAA"}, "challenge": "AAAA"})
     damaged = bytearray(base64url_to_bytes(new["response"]["attestationObject"]))
     damaged[at % len(damaged)] ^= byte
@@ -64,7 +64,7 @@ def test_a_damaged_attestation_is_no_server_error(at, byte):
 @pytest.mark.parametrize(
     "text", ["", "null", "[]", "{}", "{" * 100_000, '{"id": 1}', "\x00", '{"id":"a","response":{}}']
 )
-def test_a_text_that_is_no_response_is_refused(text):
+def test_text_that_is_not_a_response_is_refused(text):
     with pytest.raises(InvalidResponse):
         read(text)
 

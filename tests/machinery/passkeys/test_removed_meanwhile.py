@@ -12,7 +12,7 @@ async def test_a_passkey_that_is_removed_after_its_verification_is_refused(owner
     lock = passkeys.lock
 
     async def lock_after_its_removal(db, user):
-        # Deletes it as another transaction would, without this session noticing.
+        # Deletes the passkey as another transaction would, without this session noticing.
         await db.execute(delete(Passkey).execution_options(synchronize_session=False))
         await lock(db, user)
 

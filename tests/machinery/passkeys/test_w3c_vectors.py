@@ -40,7 +40,7 @@ def passkey_of(vector):
     return Passkey(public_key=new.credential_public_key, can_be_backed_up=can_be_backed_up(new))
 
 
-def test_every_vector_is_here():
+def test_every_vector_is_included():
     assert len(VECTORS) == 15
     assert VECTORS.keys() >= NOT_OFFERED | IN_A_FRAME
 

@@ -67,11 +67,11 @@ def stored(db):
 
 
 @pytest.mark.parametrize(("changes", "status"), [({"secret_key_fallbacks": OLD}, 200), ({}, 401)])
-async def test_codes_work_while_the_earlier_key_is_there(confirm, changes, status):
+async def test_codes_work_while_the_earlier_key_is_kept(confirm, changes, status):
     assert await confirm(**changes) == status
 
 
-async def test_codes_work_without_it_after_the_command(confirm, reseal, stored):
+async def test_after_the_command_codes_work_without_the_earlier_key(confirm, reseal, stored):
     before = await stored()
 
     result = await reseal()
@@ -83,7 +83,7 @@ async def test_codes_work_without_it_after_the_command(confirm, reseal, stored):
     assert await confirm() == 200
 
 
-async def test_the_second_time_there_is_nothing_to_do(owner, reseal, stored):
+async def test_a_second_run_changes_nothing(owner, reseal, stored):
     await reseal()
     before = await stored()
 
@@ -105,7 +105,7 @@ async def test_check_counts_what_is_left(owner, reseal, stored):
     assert await stored() == before
 
 
-async def test_what_no_key_opens_is_kept_and_named(owner, reseal, stored):
+async def test_values_that_no_key_decrypts_are_kept_and_counted(owner, reseal, stored):
     before = await stored()
 
     result = await reseal(fallbacks="")
@@ -139,7 +139,7 @@ async def test_many_rows_take_several_batches(make_owner, reseal, monkeypatch):
     assert "5 encrypted again" in result.output
 
 
-async def test_a_secret_that_is_written_meanwhile_stays(owner, db, reseal, stored, monkeypatch):
+async def test_a_secret_written_during_the_command_is_kept(owner, db, reseal, stored, monkeypatch):
     """The command read the row before the user set up the app again."""
     from app.cli import resealing
 

@@ -36,7 +36,7 @@ async def test_an_ended_session_cannot_confirm_an_app(client, make_user, login, 
 
 
 @pytest.mark.parametrize("kind", ["bearer", "cookie"])
-async def test_an_ended_session_is_not_renewed_by_a_factor(
+async def test_a_second_factor_does_not_renew_an_ended_session(
     client, make_owner, begin_session, headers_of, slowly, reset, session_rows, kind
 ):
     """Checklist 19: a correct code must not turn a session that the owner has ended into a new one."""

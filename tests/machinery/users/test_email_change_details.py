@@ -191,7 +191,7 @@ async def test_a_newer_request_invalidates_an_older_link(
     assert await address(user) == OLD
 
 
-async def test_two_links_to_one_address_work_once_between_them(client, make_user, visit, ask, pending):
+async def test_only_one_of_two_links_to_one_address_works(client, make_user, visit, ask, pending):
     user = await make_user()
     here = await visit(user)
     older = await pending(user)
@@ -265,7 +265,7 @@ async def test_a_concurrent_change_stops_the_email_change(
     assert await address(user) == OLD
 
 
-async def test_it_has_no_other_use(client, make_user, pending, stored):
+async def test_the_token_of_an_email_change_has_no_other_use(client, make_user, pending, stored):
     """Checklist 27."""
     user = await make_user()
     token = (await pending(user)).rpartition("/")[2]

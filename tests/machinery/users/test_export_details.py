@@ -35,7 +35,7 @@ def exported(client, visit):
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3, 4, 5])
-async def test_every_row_and_every_event_is_in_it_once(db, make_user, exported, visit, number):
+async def test_every_row_and_every_event_is_in_the_export_once(db, make_user, exported, visit, number):
     user, other = await make_user(), await make_user("eve@example.com")
     sessions = {(await visit(user)).issued.session.id for _ in range(number)}
     await visit(other)
@@ -122,7 +122,7 @@ async def test_no_connection_is_held_while_the_client_reads(app, make_user, visi
     assert set(held) == {0}
 
 
-async def test_the_audit_log_has_an_export_before_it_is_sent(client, make_user, visit, events, monkeypatch):
+async def test_an_export_is_audited_before_it_is_sent(client, make_user, visit, events, monkeypatch):
     async def events_so_far(services, user):
         yield msgspec.json.encode([each.event for each in await events()])
 

@@ -100,7 +100,7 @@ async def test_a_get_that_adds_a_row_fails(other_app, http, accounts):
 
 
 @pytest.mark.parametrize(("value", "expected"), [("true", "True"), ("false", "False")])
-def test_private_api_is_imported_only_while_they_are_on(tmp_path, value, expected):
+def test_private_apis_are_imported_only_if_fast_paths_are_on(tmp_path, value, expected):
     script = (
         "import sys; from app.main import create_app; create_app();"
         "from app.users import sessions;"

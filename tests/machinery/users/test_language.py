@@ -9,7 +9,7 @@ ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 GERMAN = {"Accept-Language": "de"}
 
 
-async def test_a_user_sets_a_language_and_takes_it_back(client, make_user, login, stored, events):
+async def test_a_user_sets_and_unsets_a_language(client, make_user, login, stored, events):
     user = await make_user("ada@example.com")
 
     answers, languages = [], []
@@ -34,7 +34,7 @@ async def test_a_language_without_a_translation_is_refused(client, make_user, lo
     assert (await stored(user)).language == "de"
 
 
-async def test_the_manager_refuses_it_too(db, manager, make_user):
+async def test_the_manager_refuses_an_unknown_language_too(db, manager, make_user):
     user = await make_user("ada@example.com")
 
     async with db.session() as session:
@@ -46,7 +46,7 @@ async def test_the_manager_refuses_it_too(db, manager, make_user):
     ("language", "asked", "spoken"),
     [("de", "en", "de"), ("en", "de", "en"), (None, "de", "de"), ("gone", "de", "de")],
 )
-async def test_the_setting_comes_before_what_the_request_asks_for(
+async def test_the_setting_overrides_the_language_of_the_request(
     client, make_user, login, language, asked, spoken
 ):
     headers = login(await make_user(language=language))
@@ -62,7 +62,7 @@ async def test_the_setting_comes_before_what_the_request_asks_for(
     assert answer.headers["content-language"] == spoken
 
 
-async def test_it_is_not_in_use_after_the_request(client, make_user, login):
+async def test_the_language_does_not_apply_after_the_request(client, make_user, login):
     await client.get("/users/me", headers=login(await make_user(language="de")))
 
     answer = await client.get("/users/me")
@@ -73,7 +73,7 @@ async def test_it_is_not_in_use_after_the_request(client, make_user, login):
 @pytest.mark.parametrize(
     ("language", "subject"), [("de", "neues Passwort"), ("en", "new password"), (None, "neues Passwort")]
 )
-async def test_a_mail_is_in_the_language_of_its_user(client, make_user, outbox, language, subject):
+async def test_a_mail_is_in_the_language_of_its_recipient(client, make_user, outbox, language, subject):
     """It does not matter who requests the e-mail. Without a setting, the request's language applies."""
     await make_user("ada@example.com", language=language)
 
@@ -95,7 +95,9 @@ async def test_a_mail_in_a_regional_language_has_its_bcp_47_tag(client, make_use
     assert '<html lang="pt-BR">' in mail.html_body
 
 
-async def test_what_a_superuser_sends_is_in_the_language_of_its_reader(client, make_user, login, outbox):
+async def test_a_mail_sent_by_a_superuser_is_in_the_language_of_its_recipient(
+    client, make_user, login, outbox
+):
     reader = await make_user("ada@example.com", language="de")
     boss = await make_user("boss@example.com", language="en", is_superuser=True)
 
@@ -104,7 +106,7 @@ async def test_what_a_superuser_sends_is_in_the_language_of_its_reader(client, m
     assert [mail.subject for mail in await outbox()] == ["Setzen Sie ein neues Passwort für HawkAPI app"]
 
 
-async def test_a_notice_is_in_the_language_of_its_user(client, make_user, login, outbox):
+async def test_a_notice_is_in_the_language_of_its_recipient(client, make_user, login, outbox):
     user = await make_user("ada@example.com", language="de")
     body = {"current_password": ADA["password"], "new_password": "a brand new password"}
 
@@ -124,7 +126,7 @@ async def test_a_notice_is_in_the_language_of_its_user(client, make_user, login,
     ],
     ids=str,
 )
-async def test_an_account_begins_with_the_language_that_its_owner_asks_for(
+async def test_a_new_account_gets_the_language_of_the_registration_request(
     client, accounts, headers, language
 ):
     await client.post("/users/register", json=ADA, headers=headers)
@@ -132,7 +134,7 @@ async def test_an_account_begins_with_the_language_that_its_owner_asks_for(
     assert [user.language for user in await accounts()] == [language]
 
 
-async def test_an_invited_person_has_the_language_of_the_own_browser(client, db, manager, accounts):
+async def test_an_invited_user_gets_the_language_of_their_browser(client, db, manager, accounts):
     async with db.session() as session:
         _, token = await manager.invitations.make(session, ADA["email"], invited_by="cli")
 
@@ -141,7 +143,7 @@ async def test_an_invited_person_has_the_language_of_the_own_browser(client, db,
     assert [user.language for user in await accounts()] == ["de"]
 
 
-async def test_the_caller_may_say_another_language(db, manager, accounts):
+async def test_the_caller_can_choose_the_language_of_a_new_account(db, manager, accounts):
     async with db.session() as session:
         await manager.create(session, **ADA, language="de")
         with pytest.raises(UserAlreadyExists):
@@ -150,7 +152,7 @@ async def test_the_caller_may_say_another_language(db, manager, accounts):
     assert [user.language for user in await accounts()] == ["de"]
 
 
-async def test_it_is_in_the_export(client, make_user, login):
+async def test_the_language_is_in_the_export(client, make_user, login):
     user = await make_user("ada@example.com", language="de")
 
     export = (await client.get("/users/me/export", headers=login(user))).json()

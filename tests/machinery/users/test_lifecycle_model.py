@@ -227,7 +227,7 @@ class World:
 # The steps
 
 numbers = st.integers(min_value=0, max_value=999)
-"""Chooses one of the existing items: its index is the remainder of dividing by their number."""
+"""Chooses one of the existing items: the number modulo the number of items is its index."""
 mostly = st.sampled_from([True, True, True, False])
 
 

@@ -210,7 +210,7 @@ async def test_the_dependency_provides_the_session(http, make_user, begin_sessio
     [{}, {"Authorization": "Bearer x"}, {"Cookie": "__Host-session=x", "Sec-Fetch-Site": "same-origin"}],
     ids=str,
 )
-async def test_without_a_login_it_is_401(http, name, headers):
+async def test_the_response_without_a_login_is_401(http, name, headers):
     answers = [
         await http.get(f"/try/{name}", headers=headers),
         await http.post(f"/try/{name}", headers=headers, json={}),
@@ -303,14 +303,14 @@ async def test_an_old_login_is_reported_as_such(http, make_user, begin_session, 
 
 
 @EACH
-async def test_it_refuses_before_the_body_is_read(slowly, name):
+async def test_the_guard_refuses_before_the_body_is_read(slowly, name):
     statuses, seen = await slowly(f"/try/{name}", {})
 
     assert (statuses, seen) == ([401], [])
 
 
 @pytest.mark.parametrize("name", ["verified", "super"])
-async def test_it_refuses_insufficient_rights_before_the_body_is_read(
+async def test_the_guard_refuses_insufficient_rights_before_the_body_is_read(
     slowly, make_user, begin_session, headers_of, name
 ):
     headers = headers_of(await begin_session(await make_user()))
@@ -320,7 +320,7 @@ async def test_it_refuses_insufficient_rights_before_the_body_is_read(
     assert (statuses, seen) == ([403], [])
 
 
-async def test_it_refuses_an_old_login_before_the_body_is_read(
+async def test_the_guard_refuses_an_old_login_before_the_body_is_read(
     slowly, make_user, begin_session, headers_of, set_clock
 ):
     set_clock(START)
@@ -333,7 +333,7 @@ async def test_it_refuses_an_old_login_before_the_body_is_read(
 
 
 @pytest.mark.parametrize("name", ["current", "optional"])
-async def test_it_refuses_another_site_before_the_body_is_read(
+async def test_the_guard_refuses_another_site_before_the_body_is_read(
     slowly, make_user, begin_session, headers_of, name
 ):
     """Checklist 35."""
@@ -414,7 +414,7 @@ async def test_every_method_records_that_the_session_was_seen(
     assert row.last_seen_at == START + seen
 
 
-async def test_it_is_recorded_even_if_the_response_is_an_error(
+async def test_the_session_is_recorded_as_seen_even_if_the_response_is_an_error(
     http, make_user, begin_session, headers_of, session_rows, set_clock
 ):
     set_clock(START)
@@ -428,7 +428,7 @@ async def test_it_is_recorded_even_if_the_response_is_an_error(
     assert row.last_seen_at == START + MINUTE
 
 
-async def test_concurrent_requests_record_it_with_one_connection(
+async def test_concurrent_requests_record_the_session_with_one_connection(
     http, make_user, begin_session, headers_of, at_once, session_rows, set_clock
 ):
     set_clock(START)

@@ -194,7 +194,7 @@ async def test_a_search_uses_the_trigrams_of_postgresql(admin, plans, many_accou
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-async def test_the_look_for_another_superuser_reads_only_superusers(admin, plans, many_accounts, method):
+async def test_the_search_for_another_superuser_reads_only_superusers(admin, plans, many_accounts, method):
     body = {"json": {"is_active": False}} if method == "PATCH" else {}
     answer = await admin.request(method, f"/users/{many_accounts[1]}", **body)
 
@@ -204,7 +204,7 @@ async def test_the_look_for_another_superuser_reads_only_superusers(admin, plans
     assert full_scans(shown) == []
 
 
-async def test_the_clean_up_reads_only_what_it_deletes(run_task, plans):
+async def test_the_cleanup_reads_only_the_rows_that_it_deletes(run_task, plans):
     await run_task("clean")
 
     shown = await plans()
@@ -214,7 +214,7 @@ async def test_the_clean_up_reads_only_what_it_deletes(run_task, plans):
     assert full_scans(shown) == []
 
 
-async def test_the_task_that_deletes_accounts_reads_only_those(run_task, plans):
+async def test_the_task_that_deletes_accounts_reads_only_due_accounts(run_task, plans):
     await run_task("delete due accounts")
 
     shown = await plans()

@@ -64,7 +64,9 @@ async def tokens(client):
 
 @EACH
 @pytest.mark.parametrize("kind", ["verify", "reset", "email change", "invitation"])
-async def test_a_mailed_link(ada, change, db, manager, other_app, kind, changes, works):
+async def test_a_mailed_link_works_while_the_earlier_key_is_kept(
+    ada, change, db, manager, other_app, kind, changes, works
+):
     await change(ada, pending_email="new@example.com")
     async with db.session() as session:
         _, invitation = await manager.invitations.make(session, "guest@example.com", invited_by="cli")
@@ -101,7 +103,7 @@ async def is_accepted(check):
 
 
 @EACH
-async def test_an_access_token(client, other_client, ada, changes, works):
+async def test_an_access_token_works_while_the_earlier_key_is_kept(client, other_client, ada, changes, works):
     token = (await tokens(client))["access_token"]
 
     answer = await me(await other_client(**changes), Authorization=f"Bearer {token}")
@@ -109,7 +111,7 @@ async def test_an_access_token(client, other_client, ada, changes, works):
     assert answer.status_code == (200 if works else 401)
 
 
-async def test_an_access_token_ends_when_it_would_have(client, other_client, ada, set_clock, settings):
+async def test_an_access_token_keeps_its_expiry(client, other_client, ada, set_clock, settings):
     token = (await tokens(client))["access_token"]
     users = (await other_client(**ROTATED))._transport.app.state.users
     users.tokens._known.clear()
@@ -121,7 +123,7 @@ async def test_an_access_token_ends_when_it_would_have(client, other_client, ada
 
 
 @EACH
-async def test_a_refresh_token(client, other_client, ada, changes, works):
+async def test_a_refresh_token_works_while_the_earlier_key_is_kept(client, other_client, ada, changes, works):
     pair = {"refresh_token": (await tokens(client))["refresh_token"]}
     other = await other_client(**changes)
 
@@ -130,7 +132,7 @@ async def test_a_refresh_token(client, other_client, ada, changes, works):
     assert answer.status_code == (200 if works else 401)
 
 
-async def test_a_refresh_gives_tokens_of_the_new_key(client, other_client, ada):
+async def test_a_refresh_returns_tokens_signed_with_the_new_key(client, other_client, ada):
     pair = {"refresh_token": (await tokens(client))["refresh_token"]}
     fresh = (await (await other_client(**ROTATED)).post("/users/token/refresh", json=pair)).json()
     gone = await other_client(**GONE)
@@ -160,7 +162,9 @@ async def test_a_refresh_that_is_repeated_across_the_change(client, other_client
 
 
 @EACH
-async def test_a_session_cookie(client, other_client, ada, browser, changes, works):
+async def test_a_session_cookie_works_while_the_earlier_key_is_kept(
+    client, other_client, ada, browser, changes, works
+):
     cookie = await browser(client)
 
     answer = await me(await other_client(**changes), Cookie=cookie)
@@ -168,7 +172,7 @@ async def test_a_session_cookie(client, other_client, ada, browser, changes, wor
     assert answer.status_code == (200 if works else 401)
 
 
-async def test_a_session_cookie_is_sealed_anew_when_it_is_used(
+async def test_using_a_session_cookie_seals_it_with_the_new_key(
     client, other_client, ada, browser, session_cookie
 ):
     """A returning browser therefore stays logged in after the earlier key has been removed."""
@@ -191,7 +195,9 @@ async def test_a_current_session_cookie_is_not_set_again(client, ada, browser):
 
 
 @EACH
-async def test_a_known_browser(client, other_app, ada, log_in_by_cookie, browser_of_answer, changes, works):
+async def test_a_browser_stays_known_while_the_earlier_key_is_kept(
+    client, other_app, ada, log_in_by_cookie, browser_of_answer, changes, works
+):
     cookie = browser_of_answer(await log_in_by_cookie(client))["Cookie"].partition("=")[2]
 
     assert other_app(**changes).state.users.is_known_browser(cookie, ada) == works

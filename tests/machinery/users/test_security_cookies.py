@@ -128,7 +128,7 @@ async def test_the_cookie_is_protected_from_scripts_sites_hosts_and_plain_http(
         ("/users/logout", None),
     ],
 )
-async def test_every_response_sets_it_with_these_attributes(
+async def test_every_response_sets_the_cookie_with_these_attributes(
     session_cookie, client, make_user, begin_session, headers_of, path, body
 ):
     """Checklist 34."""
@@ -356,7 +356,7 @@ async def test_another_site_cannot_log_a_browser_in(client, make_user, session_r
 
 
 @pytest.mark.parametrize("headers", SAME_ORIGIN, ids=str)
-async def test_its_own_pages_can_log_a_browser_in(client, make_user, headers):
+async def test_the_applications_own_pages_can_log_a_browser_in(client, make_user, headers):
     """Checklist 35."""
     await make_user("ada@example.com")
 

@@ -66,7 +66,7 @@ async def bare(app, build_app, quick_hashing):
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "BASE_URL", "MAIL_BACKEND", "MAIL_SENDER", "SMTP_HOST"])
-def test_production_does_not_start_without(load_from, name):
+def test_production_does_not_start_without_a_required_setting(load_from, name):
     """Advisory 32."""
     without = {each: value for each, value in PRODUCTION.items() if each != name}
 

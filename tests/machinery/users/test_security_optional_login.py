@@ -79,7 +79,7 @@ def seen(answer):
     return answer.status_code, headers, answer.content
 
 
-async def test_your_own_route_treats_it_as_logged_out(build_app, dead_logins):
+async def test_your_own_route_treats_an_invalid_login_as_logged_out(build_app, dead_logins):
     """Advisory 33."""
     app = build_app()
 
@@ -94,7 +94,9 @@ async def test_your_own_route_treats_it_as_logged_out(build_app, dead_logins):
     assert {what: each.json() for what, each in answers.items()} == dict.fromkeys(dead_logins, "nobody")
 
 
-async def test_the_link_page_treats_it_as_logged_out(client, manager, stored, accounts, dead_logins):
+async def test_the_link_page_treats_an_invalid_login_as_logged_out(
+    client, manager, stored, accounts, dead_logins
+):
     """Advisory 33: the page asks for the password, which a logged-in owner does not have to enter."""
     ada = (await accounts())[0]
     path = f"/users/verify/{manager.verify_token(ada)}"
@@ -106,7 +108,9 @@ async def test_the_link_page_treats_it_as_logged_out(client, manager, stored, ac
     assert answers == dict.fromkeys(dead_logins, seen(nobody))
 
 
-async def test_an_email_change_treats_it_as_logged_out(client, manager, change, accounts, dead_logins):
+async def test_an_email_change_treats_an_invalid_login_as_logged_out(
+    client, manager, change, accounts, dead_logins
+):
     """Advisory 33: only the account's owner may confirm it, either while logged in or with the password."""
     ada = (await accounts())[0]
     await change(ada, pending_email="new@example.com")
@@ -121,7 +125,7 @@ async def test_an_email_change_treats_it_as_logged_out(client, manager, change, 
 
 
 @pytest.mark.parametrize("header", ["Cookie", "Authorization"])
-async def test_a_verification_treats_it_as_logged_out(client, mailed_token, header):
+async def test_a_verification_treats_an_invalid_login_as_logged_out(client, mailed_token, header):
     """Advisory 33: the password stops working, because someone else may have created the account."""
     await client.post("/users/register", json=ADA)
     value = {"Cookie": "__Host-session=x", "Authorization": "Bearer x"}[header]

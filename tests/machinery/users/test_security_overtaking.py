@@ -40,7 +40,7 @@ def before_a_session_begins(manager, monkeypatch):
     return arrange
 
 
-async def test_a_deletion_during_a_login_waits_for_it(
+async def test_a_deletion_during_a_login_waits_for_the_login(
     client, make_user, administrate, before_a_session_begins, stored
 ):
     user = await make_user("ada@example.com")
@@ -104,7 +104,9 @@ async def test_an_account_deleted_during_a_change_is_not_found(
     assert answer.status_code == 404
 
 
-async def test_a_password_reset_during_a_login_ends_it(client, manager, make_user, begin_session, stored):
+async def test_a_password_reset_during_a_login_ends_its_session(
+    client, manager, make_user, begin_session, stored
+):
     """Checklist 21: the session belongs to the password that was entered, not to a newer one."""
     user = await make_user("ada@example.com")
     link = f"/users/password-reset/{manager.reset_token(user)}"

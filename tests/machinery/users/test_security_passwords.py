@@ -252,7 +252,7 @@ VARIANTS = [
 
 
 def test_a_common_password_is_no_better_with_digits_and_signs(common):
-    """Checklist 3: they may follow it, replace its letters, or both."""
+    """Checklist 3: digits and signs may follow the password, replace its letters, or both."""
     assert [each for each in VARIANTS if not is_refused(each, common=common)] == []
 
 

@@ -197,7 +197,7 @@ async def test_the_mail_explains_why(make_user, require, outbox):
     assert re.search(r"Set a new password\n\n.*\n\nOpen this link", mail.text_body)
 
 
-async def test_an_ordinary_mail_does_not_mention_it(client, make_user, outbox):
+async def test_an_ordinary_mail_does_not_mention_the_requirement(client, make_user, outbox):
     await make_user()
 
     await client.post("/users/password-reset/request", json={"email": EMAIL})
@@ -208,7 +208,7 @@ async def test_an_ordinary_mail_does_not_mention_it(client, make_user, outbox):
     assert mail.text_body.startswith("Set a new password\n\nOpen this link")
 
 
-async def test_a_requested_link_lifts_it_too(client, make_user, require, mailed_token):
+async def test_a_requested_link_lifts_the_requirement_too(client, make_user, require, mailed_token):
     await require(await make_user())
     await client.post("/users/password-reset/request", json={"email": EMAIL})
 
@@ -232,7 +232,7 @@ async def test_a_refused_password_keeps_the_requirement_and_the_link(
     assert (await client.post(f"/users/password-reset/{token}", json={"password": NEW})).status_code == 200
 
 
-async def test_requesting_a_link_does_not_reveal_it(client, make_user, require, statements):
+async def test_requesting_a_link_does_not_reveal_the_requirement(client, make_user, require, statements):
     """Checklist 13 and 14."""
     await require(await make_user())
     answers, costs = [], []
@@ -249,7 +249,7 @@ async def test_requesting_a_link_does_not_reveal_it(client, make_user, require, 
 # What lifts the requirement and what does not
 
 
-async def test_a_superuser_can_lift_it(client, make_user, require):
+async def test_a_superuser_can_lift_the_requirement(client, make_user, require):
     user = await make_user()
     await require(user)
 
@@ -270,7 +270,7 @@ async def test_a_superuser_can_lift_it(client, make_user, require):
     ],
     ids=str,
 )
-async def test_no_other_change_lifts_it(make_user, require, db, manager, stored, values):
+async def test_no_other_change_lifts_the_requirement(make_user, require, db, manager, stored, values):
     user = await make_user()
     await require(user)
 
@@ -280,7 +280,9 @@ async def test_no_other_change_lifts_it(make_user, require, db, manager, stored,
     assert (await stored(user)).must_reset_password is True
 
 
-async def test_verifying_the_address_does_not_lift_it(client, make_user, require, manager, stored):
+async def test_verifying_the_address_does_not_lift_the_requirement(
+    client, make_user, require, manager, stored
+):
     user = await make_user()
     await require(user)
 
@@ -293,7 +295,7 @@ async def test_verifying_the_address_does_not_lift_it(client, make_user, require
 # Requiring a reset
 
 
-async def test_it_is_shown_to_superusers_and_can_be_filtered(admin, make_user, require):
+async def test_the_requirement_is_shown_to_superusers_and_can_be_filtered(admin, make_user, require):
     user = await make_user()
     await make_user("eve@example.com")
 
@@ -304,7 +306,9 @@ async def test_it_is_shown_to_superusers_and_can_be_filtered(admin, make_user, r
     assert [each["email"] for each in found.json()["items"]] == [EMAIL]
 
 
-async def test_it_can_be_required_of_the_last_active_superuser(client, admin, root, require, mailed_token):
+async def test_a_reset_can_be_required_of_the_last_active_superuser(
+    client, admin, root, require, mailed_token
+):
     """The e-mailed link requires no other superuser, so nobody is locked out permanently."""
     given = await require(root)
     locked_out = await admin.get("/users")
@@ -315,7 +319,7 @@ async def test_it_can_be_required_of_the_last_active_superuser(client, admin, ro
     assert login.json()["is_superuser"] is True
 
 
-async def test_it_is_audited_and_calls_the_hook(make_user, root, require, manager, events):
+async def test_requiring_a_reset_is_audited_and_calls_the_hook(make_user, root, require, manager, events):
     """Checklist 39."""
     user, seen = await make_user(), []
 
@@ -332,7 +336,7 @@ async def test_it_is_audited_and_calls_the_hook(make_user, root, require, manage
     assert seen == [(user.id, {"must_reset_password"})]
 
 
-async def test_requiring_it_twice_mails_once(make_user, require, outbox):
+async def test_requiring_a_reset_twice_sends_one_mail(make_user, require, outbox):
     user = await make_user()
 
     await require(user)

@@ -167,7 +167,9 @@ async def test_a_session_is_found_by_its_token(sessions, make_user, begin_sessio
 
 
 @pytest.mark.parametrize(("kind", "other"), [("bearer", "cookie"), ("cookie", "bearer")])
-async def test_a_token_of_one_kind_is_not_of_the_other(sessions, make_user, begin_session, kind, other):
+async def test_a_token_of_one_kind_is_not_accepted_as_the_other(
+    sessions, make_user, begin_session, kind, other
+):
     issued = await begin_session(await make_user(), kind=kind)
 
     with pytest.raises(SessionEnded):

@@ -176,7 +176,7 @@ async def test_shutdown_waits_for_requests_before_closing_the_database(stored_in
         pytest.param("postgresql+asyncpg://nobody:s3cret@localhost:1/nothing", id="postgresql by name"),
     ],
 )
-async def test_without_its_database_it_returns_503_with_retry_after(web, http, settings, url):
+async def test_without_its_database_the_application_returns_503_with_retry_after(web, http, settings, url):
     add_database(web, settings, url)
 
     @web.get("/")

@@ -103,7 +103,7 @@ async def test_a_duplicate_in_unknown_columns_is_409(things, caplog, row, other)
     assert "a unique constraint was violated" in caplog.text
 
 
-async def test_a_reference_to_nothing_is_409(things, caplog):
+async def test_a_reference_to_a_missing_row_is_409(things, caplog):
     response = await things.post("/things", json={"parent": 4711})
 
     assert (response.status_code, response.json()["code"]) == (409, "conflict")

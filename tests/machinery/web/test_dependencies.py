@@ -47,7 +47,7 @@ async def test_a_dependency_runs_once_per_request(web, http, seen):
     assert (await http.get("/")).json() == [2, 2]
 
 
-async def test_it_finishes_before_the_response_is_sent(web, raw, watching, seen):
+async def test_a_dependency_finishes_before_the_response_is_sent(web, raw, watching, seen):
     @web.get("/")
     async def handler(value: Annotated[None, watching]) -> int:
         return 1
@@ -57,7 +57,7 @@ async def test_it_finishes_before_the_response_is_sent(web, raw, watching, seen)
     assert answer.seen_at_start == [["done"]]
 
 
-async def test_it_sees_an_exception_of_the_handler(web, http, watching, seen):
+async def test_a_dependency_sees_an_exception_of_the_handler(web, http, watching, seen):
     error = Problem(409, "Taken.")
 
     @web.get("/")
@@ -68,7 +68,7 @@ async def test_it_sees_an_exception_of_the_handler(web, http, watching, seen):
     assert seen == [error]
 
 
-async def test_it_sees_the_exception_of_a_later_dependency(web, http, watching, seen):
+async def test_a_dependency_sees_the_exception_of_a_later_dependency(web, http, watching, seen):
     error = Problem(401, "Log in.")
 
     async def nobody(request: Request) -> None:
@@ -81,7 +81,7 @@ async def test_it_sees_the_exception_of_a_later_dependency(web, http, watching, 
     assert seen == [error]
 
 
-async def test_it_sees_an_invalid_body(web, http, watching, seen):
+async def test_a_dependency_sees_an_invalid_body(web, http, watching, seen):
     @web.post("/")
     async def handler(value: Annotated[None, watching], body: dict[str, int]) -> None: ...
 
@@ -89,7 +89,7 @@ async def test_it_sees_an_invalid_body(web, http, watching, seen):
     assert len(seen) == 1
 
 
-async def test_it_sees_an_exception_for_a_returned_error(web, http, watching, seen):
+async def test_a_dependency_sees_an_exception_for_a_returned_error(web, http, watching, seen):
     @web.get("/")
     async def handler(value: Annotated[None, watching]) -> JSONResponse:
         return JSONResponse({"taken": True}, status_code=409)
@@ -113,7 +113,7 @@ async def test_an_error_while_finishing_becomes_the_response(web, http, caplog):
     assert "the commit failed" in caplog.text
 
 
-async def test_it_may_turn_an_exception_into_a_response(web, http):
+async def test_a_dependency_may_turn_an_exception_into_a_response(web, http):
     async def translating(request: Request) -> AsyncGenerator[None]:
         try:
             yield
@@ -127,7 +127,7 @@ async def test_it_may_turn_an_exception_into_a_response(web, http):
     assert (await http.get("/")).status_code == 404
 
 
-async def test_an_exception_it_swallows_still_becomes_the_response(web, http):
+async def test_an_exception_swallowed_by_a_dependency_still_becomes_the_response(web, http):
     async def quiet(request: Request) -> AsyncGenerator[None]:
         with suppress(Problem):
             yield

@@ -190,13 +190,13 @@ async def test_the_framework_pages_that_load_scripts_are_never_served(documented
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
-async def test_in_production_they_are_off_by_default(connected, path):
+async def test_the_docs_are_off_by_default_in_production(connected, path):
     """ASVS 13.4.5."""
     async with connected(create_app(make_settings(allowed_hosts=["test"]))) as client:
         assert (await client.get(path)).status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
-async def test_in_development_they_are_on_by_default(connected, path):
+async def test_the_docs_are_on_by_default_in_development(connected, path):
     async with connected(create_app(make_settings(environment="development"))) as client:
         assert (await client.get(path)).status_code == 200

@@ -224,7 +224,7 @@ class Colour(enum.Enum):
     ],
     ids=str,
 )
-def test_people_get_a_sentence_and_no_message_of_the_parser(value, kind, sentence):
+def test_each_message_is_a_sentence_and_not_the_parsers_message(value, kind, sentence):
     with pytest.raises(msgspec.ValidationError) as refused:
         msgspec.convert(value, kind, strict=False)
 

@@ -50,7 +50,7 @@ async def test_a_form_fills_a_struct_that_allows_it(passwords, http):
     assert answer.json() == {"password": "a b&c", "times": 2}
 
 
-async def test_json_fills_such_a_struct_too(passwords, http):
+async def test_json_fills_a_struct_that_allows_forms(passwords, http):
     assert (await http.post("/", json={"password": "abc"})).json()["password"] == "abc"
 
 

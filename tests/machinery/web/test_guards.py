@@ -187,7 +187,7 @@ async def test_a_route_creates_its_middleware_once(web, http):
 
 
 async def test_a_route_with_middleware_is_known_to_the_layers_around_it(web, http):
-    """Metrics and traces name the route, so otherwise it would count as unmatched."""
+    """Otherwise, metrics and traces would report the route as unmatched."""
     found = []
 
     def note(app: Any) -> Any:
@@ -211,7 +211,7 @@ async def test_a_route_with_middleware_is_known_to_the_layers_around_it(web, htt
 
 
 async def test_each_request_gets_its_own_default(web, http):
-    """As with HawkAPI's own resolver. Otherwise, one user would see what another one added."""
+    """HawkAPI's own resolver does the same. Otherwise, one user would see what another one added."""
 
     @web.get("/tags")
     async def handler(tag: Annotated[list[str], Query(default_factory=list)]) -> list[str]:

@@ -107,7 +107,7 @@ def visit():
 
 
 async def in_time(work):
-    """Wait for *work*, but not for an hour."""
+    """Wait for *work*, for a minute at most."""
     async with asyncio.timeout(60):
         return await work
 
@@ -117,7 +117,7 @@ async def in_time(work):
     [{"database_timeout": 0.5, "request_timeout": HOUR}, {"database_timeout": HOUR, "request_timeout": 0.5}],
     ids=["statement", "request"],
 )
-async def test_a_query_that_hangs_is_503_and_its_connection_is_given_up(through, visit, proxy, limits):
+async def test_a_hanging_query_is_503_and_its_connection_is_discarded(through, visit, proxy, limits):
     app = through(**limits)
     async with visit(app) as client:
         assert (await client.get("/read")).status_code == 204
@@ -145,7 +145,7 @@ async def test_a_pool_full_of_hanging_connections_recovers(through, visit, proxy
         assert {each.status_code for each in answers} == {204}
 
 
-async def test_a_commit_that_is_cut_off_is_no_success(through, visit, db):
+async def test_an_interrupted_commit_is_not_a_success(through, visit, db):
     app = through(database_timeout=0.5, request_timeout=HOUR)
     app.state.hang = True
     async with visit(app) as client:
@@ -156,7 +156,7 @@ async def test_a_commit_that_is_cut_off_is_no_success(through, visit, db):
         assert await session.scalar(select(User.id)) is None
 
 
-async def test_readyz_says_so_within_seconds(through, visit, proxy):
+async def test_readyz_reports_the_outage_within_seconds(through, visit, proxy):
     app = through(database_timeout=HOUR)
     async with visit(app) as client:
         assert (await client.get("/readyz")).status_code == 200
@@ -170,7 +170,7 @@ async def test_readyz_says_so_within_seconds(through, visit, proxy):
         assert (await in_time(client.get("/readyz"))).status_code == 200
 
 
-async def test_the_application_closes_although_its_connections_hang(through, visit, proxy):
+async def test_the_application_closes_even_if_its_connections_hang(through, visit, proxy):
     app = through(database_timeout=HOUR, database_pool_size=8)
     async with visit(app) as client:
         await asyncio.gather(*[client.get("/read") for _ in range(8)])

@@ -49,7 +49,7 @@ def answering(web):
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("status", [200, 204, 302, 404, 405, 409, 500])
-async def test_every_response_has_them(answering, raw, method, status):
+async def test_every_response_has_the_security_headers(answering, raw, method, status):
     answer = await raw(answering, method, f"/{status}")
 
     assert answer.status == status
@@ -62,7 +62,7 @@ async def test_every_response_has_them(answering, raw, method, status):
 
 
 @pytest.mark.parametrize("path", ["/a\0b", "/" + "a" * 9000])
-async def test_early_refusals_have_them(app_with, raw, path):
+async def test_early_refusals_have_the_security_headers(app_with, raw, path):
     answer = await raw(app_with(), "GET", path)
 
     assert answer.status in (400, 414)

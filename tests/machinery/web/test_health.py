@@ -12,12 +12,12 @@ def healthy(web):
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz"])
-async def test_it_returns_200(healthy, http, path):
+async def test_a_health_route_returns_200(healthy, http, path):
     assert (await http.get(path)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz"])
-async def test_it_supports_head_without_a_body(healthy, raw, path):
+async def test_a_health_route_supports_head_without_a_body(healthy, raw, path):
     answer = await raw(healthy, "HEAD", path)
 
     assert (answer.status, answer.body) == (200, b"")

@@ -62,7 +62,7 @@ async def test_the_files_are_read_once(build_app, monkeypatch):
 
 
 @pytest.mark.parametrize(("minutes", "is_good"), [(9, True), (11, False)])
-async def test_late_mail_is_told_but_keeps_the_process_in_service(build_app, db, minutes, is_good):
+async def test_late_mail_is_reported_but_keeps_the_process_in_service(build_app, db, minutes, is_good):
     due = clock.now() - timedelta(minutes=minutes)
     async with db.session() as session:
         session.add(OutboxMessage(message="{}", next_attempt_at=due))

@@ -74,7 +74,7 @@ async def fine() -> None: ...
     [
         (unresolved, {}, "the annotations cannot be resolved"),
         (misnamed, {}, "must be named `request`"),
-        (two_bodies, {}, "more than one body parameter: join them into one Struct"),
+        (two_bodies, {}, "more than one body parameter: combine them into one Struct"),
         (returns_a_body, {"status_code": 204}, "which has no body, but returns a value"),
         (returns_foreign, {}, "the return value has a type that msgspec does not know"),
         (returns_either, {}, "set response_model="),

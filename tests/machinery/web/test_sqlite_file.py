@@ -35,7 +35,7 @@ def kept(stored, thing):
     return stored
 
 
-async def test_without_its_file_it_is_not_ready(kept, stored_http, file):
+async def test_the_application_is_not_ready_without_its_file(kept, stored_http, file):
     assert (await stored_http.get("/readyz")).status_code == 200
     file.rename(file.with_suffix(".away"))
 
@@ -47,7 +47,7 @@ async def test_without_its_file_it_is_not_ready(kept, stored_http, file):
     assert (await stored_http.get("/readyz")).status_code == 200
 
 
-async def test_a_file_that_was_moved_away_is_not_created_anew(kept, stored_http, file):
+async def test_a_file_that_was_moved_away_is_not_recreated(kept, stored_http, file):
     assert (await stored_http.post("/things/a")).status_code == 201
     await kept.state.db.dispose()
     file.rename(file.with_suffix(".away"))
@@ -61,7 +61,7 @@ async def test_a_file_that_was_moved_away_is_not_created_anew(kept, stored_http,
     assert (await stored_http.get("/things")).json() == ["a", "c"]
 
 
-async def test_with_a_damaged_file_it_is_not_ready_and_requests_are_503(kept, stored_http, file):
+async def test_with_a_damaged_file_readyz_and_other_requests_are_503(kept, stored_http, file):
     assert (await stored_http.post("/things/a")).status_code == 201
     # Writes the write-ahead log into the file.
     await kept.state.db.dispose()

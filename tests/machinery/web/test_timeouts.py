@@ -201,7 +201,7 @@ async def test_a_stream_is_not_limited(app_with, raw):
     assert (answer.status, answer.body) == (200, b"xxx")
 
 
-async def test_a_timeout_inside_the_handler_is_not_ours(app_with, raw, caplog):
+async def test_a_timeout_inside_the_handler_is_not_logged_as_cancelled(app_with, raw, caplog):
     web = app_with(request_timeout=30)
 
     @web.get("/")

@@ -268,14 +268,14 @@ async def test_a_form_may_be_larger_than_other_bodies(pictures, http):
     assert len(answer.json()["files"]["a"]) == len(content)
 
 
-async def test_a_form_that_announces_too_much_is_413_before_it_is_read(pictures):
+async def test_a_form_with_too_large_a_content_length_is_413_before_it_is_read(pictures):
     answer = await send(pictures, TITLE, headers=[(b"content-length", str(MAX_SIZE + 1).encode())])
 
     assert (answer.status, code_of(answer), answer.received) == (413, "body_too_large", 0)
     assert str(MAX_SIZE) in msgspec.json.decode(answer.body)["detail"]
 
 
-async def test_a_form_that_becomes_too_large_is_413_as_soon_as_it_does(pictures, opened):
+async def test_a_form_is_413_as_soon_as_it_becomes_too_large(pictures, opened):
     body = TITLE + part('name="file"; filename="a"', b"x" * 10 * MAX_SIZE, "text/plain") + END
 
     answer = await send(pictures, body, size=100_000)

@@ -34,7 +34,7 @@ async def test_an_unstorable_lookup_value_is_400(stored, stored_http, thing):
     [
         ("0001-01-01T00:00:00+14:00", False),
         ("9999-12-31T23:59:59-14:00", False),
-        # If the code makes such a time, the log shows where.
+        # If the code creates such a time, the log shows where.
         ("2026-01-01T00:00:00", True),
     ],
 )

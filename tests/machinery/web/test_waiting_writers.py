@@ -15,7 +15,7 @@ from tests.conftest import PROJECT
 
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 WRITERS = 5
-"""More than the connections for writing."""
+"""More than there are write connections."""
 
 
 @pytest.fixture
@@ -72,8 +72,8 @@ async def test_waiting_writers_do_not_delay_reads(served, http, other_writer):
     assert [(await each).status_code for each in writers] == [200] * WRITERS
 
 
-async def test_a_writer_can_read_on_the_side_while_others_wait(served):
-    """A session for reading inside one for writing needs no connection of the writers."""
+async def test_a_writer_can_open_a_read_session_while_others_wait(served):
+    """A read session that is opened inside a write session does not need a write connection."""
 
     async def write():
         async with served.state.db.session() as db:

@@ -39,7 +39,7 @@ function show(form, sentence) {
 
 function explain(form, error) {
   if (error.name === "NotAllowedError") return; // The user cancelled.
-  // The session has ended or is no longer recent. The page itself leads to the form that is needed now.
+  // The session has ended or is no longer recent. Reloading the page leads to the form that is needed.
   if ([401, 403].includes(error.status)) location.replace(location.pathname + location.search);
   else if (error.name === "InvalidStateError") show(form, form.dataset.known);
   else if (error instanceof DOMException) show(form, form.dataset.failed);

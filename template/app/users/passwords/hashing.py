@@ -14,9 +14,8 @@ from hawkapi_auth import hash_password, needs_rehash, verify_password
 
 from app.users.exceptions import HashingBusy
 
-DUMMY_HASH = (
-    "$argon2id$v=19$m=65536,t=3,p=4$yTVKs6DTGKvBgW1BUrAmZg$i1G/DjG3tL0pcxVwg4itOODnNCLK77mod/B3Wj1LGQU"
-)
+_PARAMETERS = "$argon2id$v=19$m=65536,t=3,p=4"
+DUMMY_HASH = f"{_PARAMETERS}$yTVKs6DTGKvBgW1BUrAmZg$i1G/DjG3tL0pcxVwg4itOODnNCLK77mod/B3Wj1LGQU"
 """The hash of an unknown password, with hawkapi-auth's parameters. If the user does not exist, passwords are
 checked against it, so that unknown addresses take as much work as known ones."""
 

@@ -47,8 +47,9 @@ def check_password(
 
     It must not be one of *common* (casefolded; ASVS 6.2.4), even with digits and symbols added at the end or
     in place of letters. Nor may it be little more than *words*: once they are removed (in any case, and with
-    digits and symbols read as letters), at least `MIN_OWN_LENGTH` letters and digits must remain, not all of
-    them digits. This last rule does not apply to a password that contains none of the words.
+    digits and symbols read as letters), at least `MIN_OWN_LENGTH` letters and digits must remain. They must
+    include a letter, unless the password has none. This last rule does not apply to a password that contains
+    none of the words.
 
     Raises:
         InvalidPassword: the password breaks a rule. The message tells the user which one.

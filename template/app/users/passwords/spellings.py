@@ -24,10 +24,11 @@ def stem(text: str) -> str:
 
 
 def spellings(password: str) -> Iterator[str]:
-    """The words that *password* (casefolded) may be a variant of: all of it, and the part before its tail.
+    """The words that *password* (casefolded) may be a variant of, with none, some or all of its trailing
+    digits and symbols removed.
 
-    A digit may belong to the word or to the tail: `pr1nce55` is princess, `prince55` is prince. A password
-    without letters counts as a number, so only its trailing symbols are removed.
+    A trailing digit may stand for a letter or not: `prince55` may be a variant of princess or of prince. A
+    password without letters counts as a number, so only its trailing symbols are removed.
     """
     yield password
     beginning = stem(password)

@@ -166,8 +166,8 @@ async def change_user(
 ) -> ManagedUser:
     """Update an account
 
-    Disabling the account, unverifying its e-mail address or setting `must_reset_password` ends all of its
-    sessions.
+    Disabling the account, unverifying its e-mail address or setting `must_reset_password` ends all of the
+    account's sessions.
     """
     user = await users.require(db, user_id)
     changed = await users.update(

@@ -123,8 +123,8 @@ async def request_password_reset(
 
 @router.get("/password-reset/{token}", include_in_schema=False)
 async def password_reset_link(request: Request, token: str, users: Users) -> Response:
-    """The e-mailed link leads here. Moves the token into a cookie and redirects to the form. Opening the link
-    changes nothing; see `verify_page`."""
+    """Move the token from the e-mailed link into a cookie, and redirect to the form. As with `verify_page`,
+    opening the link changes nothing."""
     users.tokens.peek_reset_token_sub(token)
     return move_token_to_cookie(request, token)
 
@@ -164,7 +164,7 @@ async def reset_password(
 
 @router.get("/invitation/{token}", include_in_schema=False)
 async def invitation_link(request: Request, token: str, users: Users, db: Db) -> Response:
-    """The e-mailed link leads here; see `password_reset_link`."""
+    """Like `password_reset_link`, but for an invitation."""
     await users.invitations.of_token(db, token)
     return move_token_to_cookie(request, token)
 

@@ -1,8 +1,8 @@
-"""The routes behind e-mailed links: one handler takes the token from the path, the body or a cookie.
+"""The routes behind e-mailed links. Each handler takes the token from the path, the body or a cookie.
 
 The links in e-mails have the token in the path. A front end sends it in the body, which keeps it out of logs
-and the browser history. The pages that set a password move it from the path into a cookie, for the same
-reason.
+and the browser history. For the same reason, the pages that set a password move the token from the path into
+a cookie.
 """
 
 from collections.abc import Callable

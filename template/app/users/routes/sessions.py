@@ -146,7 +146,7 @@ async def logout(
     elif body is not None and body.refresh_token is not None:
         await users.log_out_with(db, body.refresh_token)
     elif cookie is None:
-        # A page on another site can send this request, which must not clear this site's stored data.
+        # A page on another site can send this request, so do not clear this site's stored data.
         return Response(status_code=204)
     if cookie is not None:
         if login is None or login.session.kind != COOKIE:

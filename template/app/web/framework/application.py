@@ -312,7 +312,7 @@ def _whole_body_or_error(receive: Any) -> Any:
 
 
 def _close(router: Router) -> None:
-    """Refuse further routes. The application has copied the others, so it would not serve them."""
+    """Refuse further routes: the application has already copied the routes and would ignore new ones."""
     router.add_route = router.websocket = router.mount = refuse_late_route
     for nested in router._sub_routers:
         _close(nested)

@@ -317,7 +317,7 @@ def wrap_route(route: Route, respond: Callable[[Request, Exception], Any]) -> En
         except Exception as error:
             response = await respond(request, error)
         if response.status_code >= 400:
-            # The transaction was rolled back, so what the tasks rely on did not happen.
+            # The transaction was rolled back, so the changes that the tasks rely on do not exist.
             for each in given.values():
                 if isinstance(each, BackgroundTasks):
                     each._tasks.clear()
@@ -383,7 +383,7 @@ def _endpoint_of(route: Route) -> Endpoint:
     for spec in plan.params:
         _add_step(endpoint, spec, hints.get(spec.name, Any), where)
     if sum(each.location == "body" for each in endpoint.parameters) > 1:
-        raise RouteError(f"{where} has more than one body parameter: join them into one Struct.")
+        raise RouteError(f"{where} has more than one body parameter: combine them into one Struct.")
     return endpoint
 
 

@@ -19,7 +19,7 @@ class RouteError(TypeError):
 
 
 def check_router(router: Router) -> None:
-    """Reject what HawkAPI 0.2.0 would serve without its guards, or would not serve at all."""
+    """Reject WebSockets, mounts and routes that HawkAPI 0.2.0 would serve without guards or not at all."""
     if router._ws_routes:
         refuse_websocket(next(iter(router._ws_routes)))
     if router._mounts and router._dependencies:
@@ -37,7 +37,7 @@ def check_router(router: Router) -> None:
 
 def refuse_websocket(path: str, **_: Any) -> NoReturn:
     raise RouteError(
-        f"WebSocket {path}: HawkAPI 0.2.0 serves WebSockets without guards, limits and the check of Host and"
+        f"WebSocket {path}: HawkAPI 0.2.0 serves WebSockets without guards, limits or checks of Host and"
         " Origin. Send events with EventSourceResponse, and receive them with POST."
     )
 

@@ -57,7 +57,7 @@ class Upload:
         self.size = 0
         """The size in bytes."""
         self.file = SpooledTemporaryFile[bytes](max_size=_IN_MEMORY)
-        """A file object for libraries. Use it in a thread: `await asyncio.to_thread(resize, it.file)`."""
+        """A file object for libraries. Use it in a thread: `await asyncio.to_thread(resize, upload.file)`."""
 
     async def read(self) -> bytes:
         """Read the whole content into memory."""

@@ -1107,8 +1107,8 @@ PROTECTIONS = [
             Change(
                 file=MANAGER,
                 within="reset_password",
-                old='            raise TokenError("token was used already")\n',
-                new='            raise TokenError("token was used already")\n'
+                old='            raise TokenError("token has already been used")\n',
+                new='            raise TokenError("token has already been used")\n'
                 "        await db.commit()\n"
                 "        await self._check_password(new_password, context_words(user.email, vars(user)))\n",
             ),
@@ -3165,8 +3165,8 @@ PROTECTIONS = [
         name="the address of a bounced mailbox is not logged",
         file="app/mail_webhooks/bounces.py",
         within="mark",
-        old='logger.warning("a mailbox gets no more e-mail (%s)", event.reason,',
-        new='logger.warning("a mailbox gets no more e-mail (%s)", event,',
+        old='logger.warning("a mailbox no longer receives e-mail (%s)", event.reason,',
+        new='logger.warning("a mailbox no longer receives e-mail (%s)", event,',
         test="test_signatures.py::test_the_address_is_not_logged",
     ),
     # The other sections: logs

@@ -239,7 +239,7 @@ def test_uncommitted_changes_are_refused_in_dry_runs_too(project: Repository) ->
     for options in ([], ["--dry-run"]):
         result = features("add", "docker", *options)
         assert result.exit_code == 1
-        assert "Commit or stash these changes first." in said(result)
+        assert "Commit or stash these changes first:" in said(result)
 
 
 def test_edited_files_stay(project: Repository) -> None:
@@ -869,4 +869,6 @@ def test_ctrl_c_after_a_migration_says_that_the_database_must_go_back_first(
     result = features("add", "ledger", "--yes")
 
     assert result.exit_code == 130
-    assert "but not the migration of the database. Run `uv run app db downgrade` first." in said(result)
+    assert "but not the migration of the database. Run `uv run app db downgrade REVISION` first." in said(
+        result
+    )

@@ -147,7 +147,7 @@ def test_the_merged_share_matches_the_readme(
         f"{sum(at_seams)} of {len(at_seams)} edits at seams and"
         f" {sum(elsewhere)} of {len(elsewhere)} elsewhere ({percent(at_seams + elsewhere)} % in total)"
         f" merge without help, as do {percent(formatted)} % of the files of a project that was reformatted"
-        " to another line width"
+        " with a different line length"
     )
     is_stated = measured in re.sub(r"\s+", " ", (REPOSITORY / "README.md").read_text("utf-8"))
 

@@ -253,7 +253,9 @@ def test_exit_code_2_only_means_a_new_version(project: Project, uv: str, exit_co
 
 
 @pytest.mark.parametrize(
-    "command", [["template-update", "--to"], ["add"], ["remove", "--export"]], ids=" ".join
+    "command",
+    [["template-update", "--to"], ["add"], ["remove", "--export"], ["template-update", "--diff", ""]],
+    ids=" ".join,
 )
 def test_a_wrong_option_has_the_exit_code_of_other_errors(project: Project, command: list[str]):
     done = project.app(*command)
@@ -350,7 +352,7 @@ def without_development_tools(project: Project) -> None:
     ("made_wrong", "sentence"),
     [
         (without_uv, "`pip install uv`"),
-        (without_git, "An update needs git"),
+        (without_git, "This command needs git"),
         (without_answers, "does not say where the template is"),
         (with_broken_answers, "does not say where the template is"),
         (with_half_answers, "does not say where the template is"),

@@ -138,7 +138,7 @@ def test_an_error_of_types_that_the_update_brings_is_told(
     result = update()
 
     assert result.exit_code == 1
-    told = [line for line in result.output.splitlines() if "pyright finds" in line]
+    told = [line for line in result.output.splitlines() if "pyright reports" in line]
     assert len(told) == 1
     assert told[0].startswith(
         "app/mine.py, line 3: pyright reports an error that did not exist before the update: Type"

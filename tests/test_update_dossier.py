@@ -319,11 +319,25 @@ def test_once_all_is_resolved_the_project_is_checked_and_tested(
     assert result.exit_code == 0
     assert ran == [
         "ruff check --quiet",
-        "pyright app/code.py tests/test_code.py",
+        "pyright --outputjson app/code.py",
         "pytest -q -n 2",
     ]
     assert "All conflicts are resolved." in result.output
     assert not (project.folder / ".template-update").exists()
+
+
+def test_a_conflict_can_be_resolved_by_deleting_the_test(
+    template: Repository, project: Repository, update: Run, ran: list[str]
+) -> None:
+    in_conflict(template, project)
+    update()
+    resolve(project, "app/code.py")
+    project.git("rm", "--quiet", "--force", "tests/test_code.py")
+
+    result = update("--continue")
+
+    assert result.exit_code == 0
+    assert not any("tests/test_code.py" in command for command in ran)
 
 
 def test_it_is_not_done_while_a_test_fails(

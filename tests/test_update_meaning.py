@@ -18,6 +18,8 @@ from test_template_update import (
 )
 from test_update_states import commands, shell
 
+from template_update import misplaced, python_files
+
 __all__ = [
     "bare_git",
     "first_version",
@@ -355,7 +357,74 @@ def test_a_file_that_git_follows_is_told_once(
     assert "which you moved here" not in result.output
 
 
+def test_the_patches_for_two_neighbouring_functions_can_both_be_applied(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    first = "def first(x):\n    y = x\n    z = y\n    return z\n"
+    second = "def second(x):\n    y = x\n    z = y\n    return z + 1\n"
+    kept = "def keep():\n    return 0\n"
+    template.commit({"template/app/two.py": f"{first}\n\n{second}\n\n{kept}"}, tag="1.0.1")
+    update()
+    project.commit()
+    project.commit({"app/two.py": kept, "app/mine.py": f"{first}\n\n{second}"})
+    changed = f"{first}\n\n{second}".replace("return z\n", "return z * 2\n").replace(
+        "second(x)", "second(x, q=0)"
+    )
+    template.commit({"template/app/two.py": f"{changed}\n\n{kept}"}, tag="1.1.0")
+
+    result = update("--skip-tests")
+
+    patches = [each for each in commands(result.output) if "git apply" in each]
+    assert len(patches) == 2
+    for command in patches:
+        shell(command)
+    assert project.read("app/mine.py") == changed
+
+
+# Files that are hard to read
+
+
+def test_code_that_python_cannot_parse_for_its_length_is_merged(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    long = "TEXT = " + " + ".join(["'a'"] * 20_000) + "\n"
+    template.commit({"template/app/money.py": f"{long}{PRICE}\n\n{TAX}"}, tag="1.0.1")
+    update()
+    project.commit()
+    project.commit({"app/money.py": f"{long}{PRICE}\n\n{TAX}\n\n# Mine.\n"})
+    template.commit({"template/app/money.py": f"{long}{NEGATIVE}\n\n{TAX}"}, tag="1.1.0")
+
+    result = update("--skip-tests")
+
+    assert isinstance(result.exception, SystemExit | None)
+    merged = project.read("app/money.py")
+    assert ("abs(amount)" in merged, "# Mine." in merged) == (True, True)
+
+
+def test_reading_code_prints_no_warning(recwarn: pytest.WarningsRecorder) -> None:
+    assert python_files.parsed('NOT_AN_ESCAPE = "\\d"\n') is not None
+    assert recwarn.list == []
+
+
+def test_a_lone_carriage_return_does_not_shift_the_lines() -> None:
+    lines = [(1, "# a\r# b"), (2, "def first():"), (3, "    return 1")]
+
+    assert misplaced._scopes(lines) == []
+
+
 # Calls
+
+
+def test_a_method_of_an_unrelated_class_is_not_a_call_that_must_change(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    old = "class Cache:\n    def get(self, key):\n        return key\n"
+    template.commit({"template/app/cache.py": old}, tag="1.0.1")
+    update()
+    project.commit({"app/shop.py": "SETTINGS = {'a': 1}\nSETTINGS.get('a')\n"})
+    template.commit({"template/app/cache.py": old.replace("key):", "key, region):")}, tag="1.1.0")
+
+    assert told(update) == []
 
 
 def test_a_call_that_no_longer_fits_is_told(

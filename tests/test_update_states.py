@@ -3,10 +3,12 @@
 The template and the project are those of test_template_update.py.
 """
 
+import io
 import json
 import os
 import re
 import resource
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -31,8 +33,9 @@ from test_template_update import (
 )
 from typer.testing import CliRunner
 
-from template_update import feature_commands
+from template_update import feature_commands, rendering, report
 from template_update import repository as git_repository
+from template_update.git import UpdateError
 from template_update.update import Update
 
 __all__ = [
@@ -272,7 +275,7 @@ def test_what_is_in_the_way_is_named_from_the_folder_of_the_project(
     uncommitted = update()
 
     assert "The template adds app/new.txt, where" in ignored.output
-    assert "clean tree:\n   M ../../library/code.py\n   M app/code.py\n" in uncommitted.output
+    assert "these changes first:\n   M ../../library/code.py\n   M app/code.py\n" in uncommitted.output
 
 
 @pytest.mark.parametrize("link", [False, True])
@@ -304,7 +307,7 @@ def commit_a_file(project: Repository) -> None:
 @pytest.mark.parametrize(
     ("meanwhile", "sentence"),
     [
-        (save_a_file, "app/code.py: saved during the update, which also changes it."),
+        (save_a_file, "app/code.py: changed since the update started."),
         (commit_a_file, "The last commit changed during the update."),
     ],
 )
@@ -463,7 +466,7 @@ def test_work_after_an_undone_update_is_not_taken_for_half_an_update(
 
     result = update()
 
-    assert "Commit or stash these changes first." in result.output
+    assert "Commit or stash these changes first:" in result.output
     assert "reset --hard" not in result.output
 
 
@@ -610,7 +613,7 @@ def test_markers_that_were_committed_are_found(
 
     assert (result.exit_code, len(result.output.splitlines())) == (1, 1)
     assert result.output.startswith(
-        "app/code.py: conflict markers (<<<<<<<) from the last update are committed."
+        "app/code.py: conflict markers (<<<<<<<) from the last update have been committed."
     )
 
 
@@ -726,6 +729,20 @@ def test_a_project_with_the_line_endings_of_windows_gets_new_files_with_them(
     assert project.git("diff", "--name-only", "HEAD", "--", "tests", "migrations", "README.md") == ""
 
 
+def test_new_files_with_fixed_line_endings_keep_them_in_a_project_for_windows(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    project.commit({path: windows(text.decode()) for path, text in project.tree().items() if path != ".env"})
+    project.commit({".gitattributes": b"*.bin binary\r\n*.sh text eol=lf\r\n"})
+    new = {"template/app/new.bin": b"a\n", "template/run.sh": b"a\n", "template/app/odd.dat": b"\xff\n"}
+    template.commit(new, tag="1.1.0")
+
+    update()
+
+    after = project.tree()
+    assert (after["app/new.bin"], after["run.sh"], after["app/odd.dat"]) == (b"a\n", b"a\n", b"\xff\n")
+
+
 def test_linked_files_and_folders_are_kept(
     template: Repository, project: Repository, update: Run, tmp_path: Path
 ) -> None:
@@ -814,6 +831,187 @@ def test_exit_code_2_only_means_a_new_version(project: Repository, update: Run) 
         assert CliRunner().invoke(feature_commands.cli, wrong).exit_code == 1
 
 
+@pytest.mark.parametrize("option", ["--diff", "--show", "--summary", "--dossier"])
+def test_an_empty_value_is_refused(
+    template: Repository, project: Repository, update: Run, option: str
+) -> None:
+    """It may come from a shell variable that is not set. Without the option, the update would be applied."""
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+
+    result = update(option, "")
+
+    assert (result.exit_code, "must not be empty" in result.output) == (1, True)
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_characters_that_the_terminal_lacks_are_escaped() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), "latin-1")
+
+    assert report._printable("a → b, \udcff, ä", stream) == "a \\u2192 b, \\udcff, ä"
+
+
+# What else could change the result
+
+
+def test_copiers_git_ignores_the_settings_of_the_user(
+    template: Repository,
+    project: Repository,
+    update_with_copier: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    project.commit({"app/code.py": LINES.replace("line 15\n", "mine\n")})
+    template.commit({"template/app/code.py": fixed(3), "template/app/new.py": "# New.\n"}, tag="1.1.0")
+    settings = tmp_path / "gitconfig"
+    settings.write_text("[core]\n\tautocrlf = true\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+
+    result = update_with_copier()
+
+    assert result.exit_code == 0, result.output
+    assert project.git("show", ":app/new.py") == "# New.\n"
+    assert project.git("show", ":.copier-answers.yml").count("\r") == 0
+
+
+def test_in_a_hook_copier_leaves_the_project_as_it_is(
+    template: Repository, project: Repository, update_with_copier: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    project.git("tag", "1.1.0")
+    project.commit({"app/own.py": "# Later.\n"})
+    # Git sets this variable in hooks, and for aliases in a worktree.
+    monkeypatch.setenv("GIT_DIR", str(project.folder / ".git"))
+
+    result = update_with_copier("--dry-run")
+
+    assert "1 file would change." not in result.output
+    assert "2 files would change." in result.output
+    assert project.git("symbolic-ref", "HEAD").strip().startswith("refs/heads/")
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_if_a_render_fails_the_others_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(copy: rendering.Copy) -> subprocess.Popen[str]:
+        command = "exit 1" if copy.version == "1.0.0" else "exec sleep 600"
+        started.append(subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE, text=True))
+        return started[-1]
+
+    monkeypatch.setattr(rendering, "_start", start)
+    copies = [rendering.Copy(tmp_path, version, {}, tmp_path) for version in ("1.0.0", "1.1.0")]
+
+    with pytest.raises(UpdateError):
+        rendering.render(copies)
+
+    assert [process.returncode for process in started] == [1, -signal.SIGKILL]
+
+
+def test_an_error_after_the_merge_says_that_the_project_has_changed(
+    template: Repository, project: Repository, update: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+
+    def refuse(repository: git_repository.Repository, path: str) -> bool:
+        raise UpdateError("git add failed: beyond a symbolic link")
+
+    monkeypatch.setattr(git_repository.Repository, "stage", refuse)
+
+    result = update()
+
+    assert result.exit_code == 1
+    assert "git add failed: beyond a symbolic link" in result.output
+    assert "The change is complete but not committed: `git diff --cached` shows it" in result.output
+
+
+MIGRATION = "template/app/shop/migrations/shop_0001.py"
+
+
+def test_a_version_that_lacks_migrations_is_not_merged(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    template.commit({MIGRATION: "# One.\n"}, tag="1.0.1")
+    update()
+    project.commit()
+    template.commit({MIGRATION: None}, tag="1.1.0")
+
+    result = update()
+
+    assert result.exit_code == 1
+    assert "Version 1.1.0 of the template lacks the migrations in app/shop/migrations" in result.output
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_a_folder_of_migrations_can_be_renamed(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    template.commit({MIGRATION: "# One.\n"}, tag="1.0.1")
+    update()
+    project.commit()
+    template.commit({MIGRATION: None, MIGRATION.replace("shop/", "store/"): "# One.\n"}, tag="1.1.0")
+
+    result = update()
+
+    assert "lacks the migrations" not in result.output
+    assert (project.folder / "app/store/migrations/shop_0001.py").is_file()
+
+
+@pytest.mark.parametrize("mine", ["docs", "docs/mine.md"])
+def test_a_file_where_the_other_side_has_a_folder_gets_a_readable_name(
+    template: Repository, project: Repository, update: Run, mine: str
+) -> None:
+    project.commit({mine: "Mine.\n"})
+    theirs = "docs/theirs.md" if mine == "docs" else "docs"
+    template.commit({f"template/{theirs}": "Theirs.\n"}, tag="1.1.0")
+
+    result = update()
+
+    moved = "docs~yours" if mine == "docs" else "docs~theirs"
+    assert result.exit_code == 1
+    assert (project.folder / moved).is_file()
+    assert moved in result.output
+    assert not re.search("~[0-9a-f]{40}", result.output)
+
+
+def test_a_symbolic_link_of_yours_is_a_conflict_with_a_changed_file(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    (project.folder / "app/code.py").unlink()
+    (project.folder / "app/code.py").symlink_to("../tests/test_code.py")
+    project.commit()
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+
+    result = update()
+
+    assert result.exit_code == 1
+    assert "app/code.py" in result.output
+    assert not re.search("~[0-9a-f]{40}", result.output)
+    assert fixed(3).encode() in project.tree().values()
+
+
+def test_the_name_of_the_folder_stays_in_paths_that_contain_it(
+    template: Repository, tmp_path: Path, update: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied(template.folder, tmp_path / "all" / "app")
+    everything = Repository(tmp_path / "all")
+    everything.commit({"app/docs": "Mine.\n", "app/app/docs": "Mine.\n"})
+    monkeypatch.chdir(tmp_path / "all" / "app")
+    template.commit({"template/app/docs/theirs.md": "Theirs.\n"}, tag="1.1.0")
+
+    result = update()
+
+    assert "app/docs~yours" in result.output
+    assert "app/app/docs" not in result.output
+
+
+def test_conflict_markers_are_found_in_a_file_with_any_name(project: Repository, update: Run) -> None:
+    project.commit({"a\nb.txt": "One.\n<<<<<<< yours\n"})
+
+    found = git_repository.Repository(project.folder).markers()
+
+    assert found == {"a\nb.txt": 2}
+
+
 # After a raw `copier update`
 
 
@@ -894,6 +1092,23 @@ def test_what_copier_lost_is_merged_by_the_next_update(
     project.commit()
     again = update()
     assert (again.exit_code, "Nothing to pull" in again.output) == (0, True)
+
+
+def test_a_loss_that_was_left_out_is_not_offered_again(
+    template: Repository, project: Repository, update: Run, updated_by_copier: Callable[[], None]
+) -> None:
+    path = an_edit_of_a_file_that_is_removed(template, project)
+    updated_by_copier()
+    update()
+    project.git("rm", "--quiet", "--force", path)
+    # Nothing has been committed since, so it is offered once more.
+    repeated = update("--dry-run")
+    project.commit({"app/later.py": "# Later work.\n"})
+
+    result = update()
+
+    assert f"{path}: the commit that merged 1.1.0 lacks a change" in repeated.output
+    assert (result.exit_code, "Nothing to pull" in result.output) == (0, True)
 
 
 def test_work_after_copier_is_kept(

@@ -19,7 +19,7 @@ The tool runs in the project's folder, in its own environment, which uv creates.
    attention. `review.py` finds what a conflict-free merge may have gotten wrong: `python_files.py` reads each
    version, `meaning.py` and `uses.py` compare names, `columns.py` compares columns and tables,
    `moved_code.py` follows functions that were moved, `returned.py` finds removed lines that came back, and
-   `misplaced.py` finds lines that ended up in another function.
+   `misplaced.py` finds lines that ended up in a different function.
 5. `run.py` prints the messages and calls `repository.py` to change the working tree. `checks.py` runs the
    project's migrations, checks and tests. `project.py` runs the project's tools with uv, in the project's
    environment. `type_errors.py` finds new pyright errors.
@@ -35,7 +35,8 @@ that is removed or added again. `export.py` exports the rows in the feature's ta
 Rules for every change to this tool:
 
 - The tool updates projects of all versions. It may rely only on `.copier-answers.yml`, git, the folders
-  `app/` and `migrations/`, and the commands `app db upgrade`, `app db check`, `ruff`, `pyright` and `pytest`.
+  `app/`, `migrations/` and `tests/`, and the commands `app db upgrade`, `app db check`, `ruff`, `pyright` and
+  `pytest`.
   To remove a feature with tables, it also needs `app db tables --json`, `app db revision` and, for
   `--export`, `app db export`. It never imports the project, which may not even start.
 - Nothing in the project changes before the merge is complete. The result is then written completely or not at

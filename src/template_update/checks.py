@@ -2,14 +2,18 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import typer
 
 from template_update import revisions
+from template_update.merge import Merger
 from template_update.options import Options
 from template_update.project import ProjectTools
 from template_update.report import Report
+from template_update.repository import Repository
+from template_update.type_errors import new_type_errors
 
 
 class Checks:
@@ -56,12 +60,14 @@ class Checks:
     def lint(self) -> None:
         """Run ruff, if the project has it."""
         if self._tools.has("ruff") and not self.runs("ruff", "check", "--quiet"):
-            self.problems.append("`uv run ruff check` reports problems (see above).")
+            self.problems.append("`uv run ruff check` reported problems (see above).")
 
-    def check_types(self, paths: list[str]) -> None:
-        """Run pyright on *paths*, if the project has it."""
-        if paths and self._tools.has("pyright") and not self.runs("pyright", *paths):
-            self.problems.append("`uv run pyright` reports problems (see above).")
+    def check_types(self, folder: Path, merger: Merger, repository: Repository, paths: Iterable[str]) -> None:
+        """Find the type errors in *paths* that the last commit does not have. *folder* is the project or a
+        copy of it.
+        """
+        found = new_type_errors(self._tools, folder, merger, repository, paths)
+        self.problems += [each.sentence for each in found]
 
     def test(self, *tests: str) -> bool:
         """Run *tests*, or the whole suite. Returns whether they pass."""

@@ -33,7 +33,7 @@ def added_twice(files: PythonFiles) -> Iterator[tuple[str, int, str]]:
     brought = set(files.brought)
     for theirs in _of_migrations(files.new, files.brought, without=files.old):
         # A removed feature can leave files behind. If the template adds these files again, they do not count
-        # as the owner's.
+        # as the user's own.
         if (also := mine.get(theirs.name)) and also.path not in brought:
             place = f"{also.path}, line {also.line}"
             sentence = f"adds {theirs.name}, which you also added ({place}). {_ADVICE}"

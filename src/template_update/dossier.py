@@ -18,7 +18,7 @@ from template_update.conflicts import Conflict, Place, places
 from template_update.git import UpdateError
 
 FOLDER = ".template-update"
-"""The dossier's folder, unless `--dossier` specifies another one."""
+"""The dossier's folder, unless `--dossier` specifies a different one."""
 CONTINUE = "app template-update --continue"
 _STATE = "state.json"
 _INDEX = "README.md"
@@ -50,15 +50,15 @@ class Dossier:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError):
-            # The file was edited, or another version of this tool wrote it in another format.
+            # The file was edited, or a different version of this tool wrote it in a different format.
             raise UpdateError(
-                f"{folder.name}/{_STATE} cannot be read. Delete the folder {folder.name}. The conflicts can"
-                " also be found without it."
+                f"{folder.name}/{_STATE} cannot be read. Delete the folder {folder.name} and repeat the"
+                " command, which also works without it."
             ) from None
 
     def write(self, folder: Path, sides: Sequence[Sequence[bytes | None]]) -> None:
         """Write the folder from scratch. *sides* contains the versions of each conflicting file: yours, the
-        old one and the new one.
+        template's old one and its new one.
 
         Raises:
             UpdateError: the folder cannot be written, or contains files that do not belong to a dossier.

@@ -54,7 +54,7 @@ def write(tools: ProjectTools, tables: Sequence[str], file: str) -> str:
 
 
 def named(file: str) -> str:
-    """What messages call *file*."""
+    """The name of *file* in messages."""
     return "standard output" if file == STDOUT else file
 
 

@@ -8,7 +8,7 @@ class Finding:
     """A message about a file."""
 
     kind: str
-    """The field of `Merge` that lists the file, or one of: lost, meaning, columns, renamed, moved_code."""
+    """The `Merge` field that lists the file, or one of: lost, meaning, columns, renamed, moved_code."""
     path: str
     sentence: str
     needs_person: bool = True

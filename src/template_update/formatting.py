@@ -36,8 +36,8 @@ _COMMANDS = {
 def format_alike(repository: Repository, renders: Sequence[Path], say: Callable[[str], None]) -> None:
     """Format *renders* the way the project in *repository* is formatted.
 
-    Only files that differ between the renders are formatted. Those that the project does not keep formatted,
-    or that it excludes from formatting, stay as they are in the template.
+    Only files that differ between the renders are formatted. Files that the project does not keep formatted,
+    or that it excludes from formatting, stay as they were rendered.
     """
     names = set(_that_differ(renders))
     if not names:
@@ -173,11 +173,11 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _that_differ(renders: Sequence[Path]) -> Iterator[str]:
-    """The Python files that are not the same in all *renders*. Only these are merged, and formatting takes
-    Black a second for ten files.
+    """The Python files that are not the same in all *renders*. Only these are merged, and Black
+    takes a second to format ten files.
     """
     sources = [{path.relative_to(each).as_posix() for path in each.rglob("*.py")} for each in renders]
-    everywhere = set.intersection(*sources)
-    for name in set.union(*sources):
+    everywhere = sources[0].intersection(*sources)
+    for name in sources[0].union(*sources):
         if name not in everywhere or len({(each / name).read_bytes() for each in renders}) > 1:
             yield name

@@ -10,6 +10,14 @@ OLDEST = (2, 38)
 LITERAL = {"GIT_LITERAL_PATHSPECS": "1"}
 """An environment variable that makes git take every path literally, even one with an asterisk."""
 _OF_A_HOOK = {"GIT_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"}
+ONLY_THE_REPOSITORY = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_CONFIG_COUNT": "0",
+    "GIT_CONFIG_PARAMETERS": "",
+}
+"""Environment variables that make git ignore the settings of the user and the machine."""
 _CURE_OF_OWNERSHIP = re.compile(r"git config --global --add safe\.directory .+")
 
 
@@ -19,14 +27,21 @@ class UpdateError(Exception):
     """
 
 
+def environment_outside_hooks() -> dict[str, str]:
+    """This process's environment, without the variables with which a git hook or alias selects a
+    repository.
+    """
+    return {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
+
+
 class Git:
     """Runs git in *folder*: `git("status", "--porcelain")` returns what it prints."""
 
     def __init__(self, folder: Path, **environment: str | Path) -> None:
         self.folder = folder
-        kept = {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
+        given = {name: str(value) for name, value in environment.items()}
         # Some of git's messages are parsed, so they must not be translated.
-        self._environment = kept | {"LC_ALL": "C"} | {name: str(value) for name, value in environment.items()}
+        self._environment = environment_outside_hooks() | {"LC_ALL": "C"} | given
 
     def __call__(self, *arguments: str | Path, given: str = "") -> str:
         """Run a command that must succeed, with *given* on its standard input.

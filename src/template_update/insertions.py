@@ -1,15 +1,16 @@
 """Conflicts between an insertion and a change to the line below it.
 
-If inserted text ends like the text above it, usually with blank lines, git could place it in several
-positions. Git picks the last one, directly above the next function. If the other side has changed the first
-line of that function, git reports a conflict, even though the two changes do not overlap.
+If inserted text ends with the same lines as the text above it, usually blank lines, git can place the
+insertion in several positions. Git picks the last one, directly above the next function. If the other side
+has changed the first line of that function, git reports a conflict, even though the two changes do not
+overlap.
 """
 
 import re
 from collections import Counter
 
 MARKER_SIZE = 31
-"""The length of the conflict markers, which must be longer than any line of the same characters in a file."""
+"""The length of the conflict markers. They must be longer than any line of `<`, `|`, `=` or `>` in a file."""
 _BLANK_LINE = re.compile(r"(?:\A|\n)\r?\n\Z")
 _BLOCK = re.compile(
     r"^<{31} [^\n]*\n(?P<yours>.*?)^\|{31} [^\n]*\n(?P<old>.*?)^={31}\r?\n(?P<new>.*?)^>{31} [^\n]*\n",

@@ -1,4 +1,4 @@
-"""What `copier update` lost in a project.
+"""Finds changes that `copier update` lost in a project.
 
 Without warning, Copier loses changes to files that are binary or that were moved or removed, and it may put a
 change into the wrong function. This module therefore compares the commit made after `copier update` with what
@@ -15,8 +15,8 @@ from template_update.misplaced import misplaced
 def losses(merger: Merger, merge: Merge, before: str, after: str) -> Iterator[str]:
     """The paths at which the tree *after* lacks changes that *merge* would have made to the tree *before*.
 
-    A file counts only if Copier may have left it that way. Any other difference must have been made by hand
-    in the same commit: for example, someone rejected a change or deleted a new file.
+    A file counts only if Copier may have left it in that state. Any other difference must have been made by
+    hand in the same commit: for example, someone rejected a change or deleted a new file.
     """
     moved_by_template = set(merger.renames(merge.old, merge.new).values())
     with_misplaced = {line.path for line in misplaced(merger, replace(merge, result=after), before)}

@@ -35,7 +35,7 @@ def _added_twice(files: PythonFiles, path: str, module: ast.Module) -> Iterator[
 
 
 def _changed_functions(files: PythonFiles, path: str) -> dict[str, tuple[_Function, _Function]]:
-    """The functions and methods in *path* whose parameters the template changed, before and after."""
+    """The functions and methods in *path* whose parameters the template changed, each before and after."""
     old, new = (_functions(parsed(read(path))) for read in (files.old, files.new))
     return {
         name: (old[name], new[name])
@@ -45,7 +45,7 @@ def _changed_functions(files: PythonFiles, path: str) -> dict[str, tuple[_Functi
 
 
 def _twice(scope: ast.Module | ast.ClassDef | None, prefix: str = "") -> dict[str, list[int]]:
-    """The names that are defined several times in the same module or class, with their lines."""
+    """The names that are defined more than once in the same module or class, with their lines."""
     found: dict[str, list[int]] = {}
     for name, statements in definitions(scope).items():
         plain = [each for each in statements if not getattr(each, "decorator_list", [])]
@@ -84,15 +84,17 @@ def _calls(
         if isinstance(node, ast.ImportFrom)
         for each in node.names
     }
+    known = {path, *(file for files, _ in imported.values() for file in files)}
     for call in ast.walk(module):
         if not isinstance(call, ast.Call):
             continue
         for file, changed in functions.items():
             for name, (old, new) in changed.items():
-                owner, is_method, method = name.rpartition(".")
+                _, is_method, method = name.rpartition(".")
                 match call.func:
                     case ast.Attribute(_, attribute) if is_method:
-                        is_meant = owner and attribute == method
+                        # Unrelated classes have methods of the same name, such as dict.get.
+                        is_meant = attribute == method and file in known
                     case ast.Name(called) if not is_method and called in imported:
                         files, meant = imported[called]
                         is_meant = meant == name and file in files

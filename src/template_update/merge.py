@@ -5,26 +5,30 @@ and it loses changes to binary files and the template's changes to moved files. 
 problems, and it finishes before the working tree changes.
 """
 
+import re
 import shutil
 import subprocess  # nosec B404 - only for its result type
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from os import devnull
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from template_update.blobs import Blobs
-from template_update.git import LITERAL, Git, UpdateError, reason
+from template_update.git import LITERAL, ONLY_THE_REPOSITORY, Git, UpdateError, reason
 from template_update.insertions import MARKER_SIZE, without_conflicts
 from template_update.rendering import ANSWERS_FILE
 from template_update.repository import Repository
 
 _IDENTITY = ("-c", "user.name=template-update", "-c", "user.email=template-update@localhost")
 _WRITE_TREE = ("write-tree", "--missing-ok")
-"""A partial clone lacks files outside of the project's folder, which a merge does not read."""
+"""A partial clone may lack files outside of the project's folder. A merge does not read them."""
 _SAME_LINES = "you and the template changed the same lines"
+
+_OTHER_TYPE = "distinct types"
+"""Part of git's message if one side has a symbolic link and the other a file."""
+_MARKER = re.compile(r"(?<=^>>>>>>> )theirs(?=[:\r\n]|\Z)", re.MULTILINE)
 
 type _Stages = dict[str, str]
 
@@ -57,8 +61,8 @@ class Merge:
     change is merged at the new path.
     """
     stages: dict[str, _Stages] = field(default_factory=dict[str, _Stages])
-    """The mode and object of each version of each conflicting file. They go into the index, so that git and
-    editors show the conflict.
+    """The mode and object ID of every version of each conflicting file. They go into the index, so that git
+    and editors show the conflict.
     """
 
 
@@ -79,11 +83,7 @@ class Merger:
         self._environment = {
             "GIT_DIR": folder / "own.git",
             "GIT_OBJECT_DIRECTORY": objects,
-            "GIT_CONFIG_GLOBAL": devnull,
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_ATTR_NOSYSTEM": "1",
-            "GIT_CONFIG_COUNT": "0",
-            "GIT_CONFIG_PARAMETERS": "",
+            **ONLY_THE_REPOSITORY,
             **LITERAL,
         }
         self._git = Git(folder, **self._environment)
@@ -101,7 +101,7 @@ class Merger:
         """Merge the difference between the renders *old* and *new* into the tree *onto*, by default the tree
         of the project's last commit.
 
-        *yours* lists the paths that updates never change. *brought* lists those that *new* introduces.
+        *yours* lists the paths that updates never change, and *brought* those of them that *new* introduces.
         """
         head = onto or self.tree("HEAD")
         self.fetch(head)
@@ -110,8 +110,10 @@ class Merger:
         kept_out = [each for each in yours if each not in brought]
         theirs = self._in_repository(head, self._tree_of(new, left_out=kept_out))
         root = self._commit("as it was made", base)
-        sides = self._commit("yours", head, root), self._commit("the template's", theirs, root)
-        commits: dict[str, str] = {root: "as it was made", sides[0]: "yours", sides[1]: "the template's"}
+        # Git uses these names in conflict markers, in messages, and for files that are in the way of folders.
+        sides = {"yours": self._commit("yours", head, root), "theirs": self._commit("theirs", theirs, root)}
+        for name, commit in sides.items():
+            self._git("update-ref", f"refs/heads/{name}", commit)
         done = self._git.run("merge-tree", "--write-tree", "-z", "--messages", *sides)
         if done.returncode not in (0, 1):
             raise UpdateError(f"git merge-tree failed: {reason(done)}")
@@ -120,7 +122,7 @@ class Merger:
         resolved = ""
         for path, found in stages.items():
             match sorted(found):
-                case ["1", "3"]:
+                case ["1", "3"] if _OTHER_TYPE not in messages.get(path, ""):
                     merge.missed.append(path)
                 case ["1", "2"]:
                     merge.kept.append(path)
@@ -128,10 +130,9 @@ class Merger:
                     resolved += entry
                     merge.insertions.append(path)
                 case _:
-                    message = _with_names(messages.get(path, _SAME_LINES), commits)
-                    merge.conflicts[path] = message.replace(self._repository.prefix, "")
+                    merge.conflicts[path] = self._message(messages.get(path, _SAME_LINES))
                     merge.stages[path] = found
-        merge.result = self._finished(merge, resolved, commits)
+        merge.result = self._finished(merge, resolved)
         template_changed = set(self.changes(base, theirs))
         merge.moved = {
             source: target for source, target in self._renames(base, head) if source in template_changed
@@ -139,6 +140,12 @@ class Merger:
         merge.changed = self.changes(merge.head, merge.result)
         merge.added = self.changes(merge.head, merge.result, "--diff-filter=A")
         return merge
+
+    def _message(self, text: str) -> str:
+        """Git's message *text*, with paths relative to the project's folder."""
+        if prefix := self._repository.prefix:
+            text = re.sub(rf"(?<!\S){re.escape(prefix)}(?=\S)", "", text)
+        return re.sub(r"(?<!\S)theirs(?=[\s,.]|$)", "the template's", text)
 
     def fetch(self, tree: str) -> None:
         """Fetch the files of *tree* that a partial clone lacks and that a merge may read.
@@ -269,7 +276,7 @@ class Merger:
             return self._git.run("merge-file", "--stdout", *options, *files)
 
     def stored(self, text: str) -> str:
-        """Store *text* in the repository, without a path. Returns the abbreviated name of the object."""
+        """Store *text* as a blob that is in no tree. Returns the abbreviated name of the object."""
         return self._git("hash-object", "-w", "--stdin", given=text).strip()[:12]
 
     def renames(self, old: str, new: str) -> dict[str, str]:
@@ -344,7 +351,7 @@ class Merger:
         stored = self._git("hash-object", "-w", "--stdin", given=merged).strip()
         return f"{modes.pop()} {stored}\t{path}\0"
 
-    def _finished(self, merge: Merge, resolved: str, commits: dict[str, str]) -> str:
+    def _finished(self, merge: Merge, resolved: str) -> str:
         """The result tree: it contains the entries in *resolved*, deleted files stay deleted, conflict
         markers have readable names, and Copier's answers file comes from the new version.
         """
@@ -352,14 +359,14 @@ class Merger:
         for findings in (merge.conflicts, merge.stages):
             findings.pop(answers, None)
         entries = resolved + self._git("ls-tree", "-z", merge.new, "--", answers)
-        entries += "".join(self._with_names(merge.result, path, commits) for path in merge.stages)
+        entries += "".join(self._with_names(merge.result, path) for path in merge.stages)
         with self._index() as git:
             git("read-tree", merge.result)
             _remove(git, merge.missed)
             git("update-index", "-z", "--index-info", given=entries)
             return git(*_WRITE_TREE).strip()
 
-    def _with_names(self, tree: str, path: str, commits: dict[str, str]) -> str:
+    def _with_names(self, tree: str, path: str) -> str:
         """The entry for *path* in *tree*, with readable names in the file's conflict markers."""
         entry = self._git("ls-tree", "-z", tree, "--", path)
         if not entry.startswith("100"):
@@ -367,7 +374,7 @@ class Merger:
             return entry
         mode, _, found = entry.partition("\t")[0].split()
         text = self._git("cat-file", "blob", found)
-        named = self._git("hash-object", "-w", "--stdin", given=_with_names(text, commits)).strip()
+        named = self._git("hash-object", "-w", "--stdin", given=_MARKER.sub("the template's", text)).strip()
         return f"{mode} {named}\t{path}\0"
 
 
@@ -376,13 +383,6 @@ def _remove(git: Git, paths: Iterable[str]) -> None:
     listed = ("--pathspec-from-file=-", "--pathspec-file-nul")
     if given := "\0".join(paths):
         git("rm", "-r", "--force", "--cached", "--quiet", "--ignore-unmatch", *listed, given=given)
-
-
-def _with_names(text: str, commits: dict[str, str]) -> str:
-    """*text* with readable names instead of commit hashes."""
-    for commit, name in commits.items():
-        text = text.replace(commit, name)
-    return text
 
 
 def _parsed(output: str) -> tuple[str, dict[str, _Stages], dict[str, str]]:

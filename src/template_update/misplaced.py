@@ -1,10 +1,11 @@
-"""Project lines that the merge put into another function or class.
+"""Project lines that the merge put into a different function or class.
 
 If the template reorders functions that resemble each other, git may match the lines that they have in common.
 A changed line can then end up in the wrong function without a conflict.
 """
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -64,8 +65,8 @@ def _misplaced(
 
 
 def _places_around(mine: _Scopes, new: _Scopes, name: str, text: str) -> set[str]:
-    """The functions and classes of *new* that contain the neighbors of *text*, which are the nearest unique
-    lines before and after it in *name*. If the template moved the neighbors to another function, *text*
+    """The functions and classes of *new* that contain the neighbors of *text*: the nearest unique lines
+    before and after it in *name*. If the template moved the neighbors to a different function, *text*
     belongs there, too.
     """
     counts = Counter(line for _, line, _ in new)
@@ -80,7 +81,9 @@ def _places_around(mine: _Scopes, new: _Scopes, name: str, text: str) -> set[str
 
 def _scopes(lines: list[tuple[int, str]]) -> _Scopes:
     """The scope of each line. Empty if the lines cannot be parsed."""
-    module = parsed("\n".join(text for _, text in lines))
+    text = "\n".join(text for _, text in lines)
+    # To Python, a lone carriage return also ends a line, which would shift the line numbers.
+    module = None if re.search(r"\r(?!\n|\Z)", text) else parsed(text)
     names = [""] * len(lines)
     for name, first, last in _definitions(module) if module else ():
         names[first - 1 : last] = [name] * (last - first + 1)

@@ -15,7 +15,7 @@ from template_update.python_files import PythonFiles, definitions, parsed
 
 _NO_NEWLINE = "\n\\ No newline at end of file\n"
 _ALIKE = 0.6
-"""How similar a function or class must be to the one in the other file to count as moved."""
+"""How similar a function or class must be to the one in the template's old version to count as moved."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class MovedPart:
         before, after = (
             re.split(r"(?<=\n)(?!\Z)", each) for each in (text, text.replace(self.yours, merged, 1))
         )
-        lines = unified_diff(before, after, f"a/{path}", f"b/{path}")
+        lines = unified_diff(before, after, f"a/{path}", f"b/{path}", n=2)
         return "".join(each if each.endswith("\n") else f"{each}{_NO_NEWLINE}" for each in lines)
 
 
@@ -60,7 +60,7 @@ def moved_parts(files: PythonFiles) -> Iterator[MovedPart]:
 
 
 def _parts(text: str | None) -> dict[str, tuple[str, int]]:
-    """The text and the first line of each function and class of a module, decorators included."""
+    """The source text and first line number of each function and class in a module, including decorators."""
     # Unlike `splitlines`, this splits lines where Python does: not at form feeds, for example.
     lines = list(StringIO(text or "", newline=""))
     found: dict[str, tuple[str, int]] = {}

@@ -17,17 +17,32 @@ setattr(_UsageError, "exit_code", NEEDS_ATTENTION)  # noqa: B010 - pyright does 
 STDOUT = "-"
 """The file name that means standard output."""
 
+
+def _given(context: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
+    """Reject an empty value, for example from a shell variable that is not set. Otherwise, the command would
+    behave as if the option had not been given.
+    """
+    source = context.get_parameter_source(parameter.name or "")
+    if not value and source is not None and source.name == "COMMANDLINE":
+        raise typer.BadParameter("it must not be empty.")
+    return value
+
+
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Report what would happen, and change nothing.")]
 Diff = Annotated[
     str,
     typer.Option(
-        metavar="FILE", help="Write the patch to FILE (- for standard output), and change nothing else."
+        metavar="FILE",
+        callback=_given,
+        help="Write the patch to FILE (- for standard output), and change nothing else.",
     ),
 ]
 Show = Annotated[
     str,
     typer.Option(
-        metavar="PATH", help="Print what would change in the project's file PATH, and change nothing."
+        metavar="PATH",
+        callback=_given,
+        help="Print what would change in the project file PATH, and change nothing.",
     ),
 ]
 DossierFolder = Annotated[
@@ -35,13 +50,18 @@ DossierFolder = Annotated[
     typer.Option(
         "--dossier",
         metavar="FOLDER",
+        callback=_given,
         help="Write a page for each conflict to FOLDER. If the update is applied, the default is"
         " .template-update.",
     ),
 ]
 Summary = Annotated[
     str,
-    typer.Option(metavar="FILE", help="Write the result to FILE as Markdown, for a pull or merge request."),
+    typer.Option(
+        metavar="FILE",
+        callback=_given,
+        help="Write the result to FILE as Markdown, for a pull or merge request.",
+    ),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print JSON to standard output, and messages to standard error.")

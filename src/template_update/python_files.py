@@ -1,6 +1,7 @@
 """The project's Python files in each version involved in a merge. They are read, never run."""
 
 import ast
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -28,16 +29,19 @@ class PythonFiles:
     renamed: dict[str, str]
     """Maps the old path to the new path of each file that the template renamed."""
     followed: dict[str, str]
-    """Maps the old path of each file that you moved to its new path, at which git merged the change."""
+    """Maps the old path to the new path of each file that you moved and the template changed."""
 
 
 @cache
 def parsed(text: str | None) -> ast.Module | None:
     """The syntax tree of *text*, or None if it cannot be parsed."""
     try:
-        return None if text is None else ast.parse(text)
-    except (SyntaxError, ValueError):
-        # The file has a conflict, or uses the syntax of another Python version.
+        with warnings.catch_warnings():
+            # An invalid escape sequence in the project's code is none of the update's business.
+            warnings.simplefilter("ignore", SyntaxWarning)
+            return None if text is None else ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        # The file has a conflict, or uses syntax that this Python version does not support.
         return None
 
 

@@ -1,6 +1,5 @@
 """Renders versions of the template with Copier."""
 
-import os
 import subprocess  # nosec B404 - copier is a command
 import sys
 from dataclasses import dataclass
@@ -9,9 +8,15 @@ from typing import Any
 
 import yaml
 
-from template_update.git import UpdateError
+from template_update.git import ONLY_THE_REPOSITORY, UpdateError, environment_outside_hooks
 
 ANSWERS_FILE = ".copier-answers.yml"
+_COPIERS_GIT = ONLY_THE_REPOSITORY | {
+    # An empty path, because git would read ~/.config/git/attributes even without the user's settings.
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "core.attributesFile",
+    "GIT_CONFIG_VALUE_0": "",
+}
 _COPIER = (sys.executable, "-P", "-m", "template_update.copier_command")
 
 
@@ -32,10 +37,16 @@ def render(copies: list[Copy]) -> None:
         UpdateError: Copier rejects an answer or fails to render a version.
     """
     started = [(copy, _start(copy)) for copy in copies]
-    for copy, process in started:
-        said, _ = process.communicate()
-        if process.returncode != 0:
-            raise UpdateError(_why(copy, said))
+    try:
+        for copy, process in started:
+            said, _ = process.communicate()
+            if process.returncode != 0:
+                raise UpdateError(_why(copy, said))
+    finally:
+        # If one fails, the others must not keep writing to the temporary folder while it is deleted.
+        for _, process in started:
+            process.kill()
+            process.wait()
 
 
 def _why(copy: Copy, said: str) -> str:
@@ -58,7 +69,7 @@ def _start(copy: Copy) -> subprocess.Popen[str]:
     options = ["--quiet", "--defaults", "--skip-tasks", "--vcs-ref", copy.version, "--data-file", str(data)]
     return subprocess.Popen(  # nosec B603 # noqa: S603 - no shell, paths and a version
         [*_COPIER, "copy", *options, str(copy.template), str(copy.folder)],
-        env=os.environ | {"COPIER_SETTINGS_PATH": str(settings)},
+        env=environment_outside_hooks() | _COPIERS_GIT | {"COPIER_SETTINGS_PATH": str(settings)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",

@@ -2,9 +2,10 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import typer
 
@@ -67,7 +68,7 @@ class Report:
         """Print the data and write the summary, if requested. Returns whether that succeeded."""
         is_written = self._write_summary() if self._summary else True
         if self._as_json:
-            typer.echo(_printable(json.dumps(self.data, indent=2, ensure_ascii=False)))
+            typer.echo(_printable(json.dumps(self.data, indent=2, ensure_ascii=False), sys.stdout))
         return is_written
 
     def _write_summary(self) -> bool:
@@ -81,12 +82,15 @@ class Report:
 
     def _print(self, sentence: str, **style: Any) -> None:
         self._progress.end()
-        typer.secho(_printable(sentence), **style)
+        typer.secho(_printable(sentence, sys.stderr if style["err"] else sys.stdout), **style)
 
 
-def _printable(text: str) -> str:
-    """*text* without credentials, and with escapes for the bytes of file names that are not UTF-8."""
-    return without_credentials(text).encode("utf-8", "backslashreplace").decode("utf-8")
+def _printable(text: str, stream: TextIO) -> str:
+    """*text* without credentials, and with escapes for what *stream* cannot encode, such as the bytes of file
+    names that are not UTF-8.
+    """
+    encoding = stream.encoding or "utf-8"
+    return without_credentials(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def without_credentials(text: str) -> str:

@@ -12,7 +12,7 @@ from template_update.git import LITERAL, Git, UpdateError, cure_of_ownership
 from template_update.rendering import ANSWERS_FILE
 
 LOCK_FILE = "uv.lock"
-"""`uv run` can change this file, even when it starts an update, so uncommitted changes to it are allowed."""
+"""Even the `uv run` that starts an update can change this file, so uncommitted changes to it are allowed."""
 _STATUS = ("--porcelain", "--untracked-files=normal")
 """The user's git settings may hide untracked files, but undoing an interrupted update would delete them."""
 _UNDER_WAY = {
@@ -71,7 +71,7 @@ class Repository:
         )
 
     def inside(self, path: str) -> str:
-        """Convert a path in the repository to one relative to the project's folder, where the user is."""
+        """Make a path in the repository relative to the project's folder, which is the current folder."""
         return os.path.relpath(path, self.prefix or ".").replace(os.sep, "/")
 
     def names(self, *command: str, git: Git | None = None) -> list[str]:
@@ -89,6 +89,16 @@ class Repository:
             if eol.startswith(("i/lf", "i/crlf", "i/mixed"))
         }
 
+    def with_fixed_line_endings(self, paths: Iterable[str]) -> set[str]:
+        """The project files among *paths* that git attributes mark as binary or as having Unix line
+        endings.
+        """
+        given = "\0".join(f"{self.prefix}{path}" for path in paths)
+        said = self.git("check-attr", "-z", "--stdin", "text", "eol", given=given).split("\0")
+        values = zip(said[::3], said[1::3], said[2::3], strict=False)
+        fixed = {("text", "unset"), ("eol", "lf")}
+        return {path.removeprefix(self.prefix) for path, name, value in values if (name, value) in fixed}
+
     def text(self, commit: str, path: str) -> str:
         """The text of a project file in *commit*.
 
@@ -100,8 +110,21 @@ class Repository:
     def last_change_of_version(self) -> tuple[str, str] | None:
         """The last commit that changed the version in the answers file, and its parent, if git has them."""
         file = f"{self.prefix}{ANSWERS_FILE}"
-        found = self.git("log", "-1", "-G^_commit:", "--format=%H %P", "--", file).split()
+        shown = ("--no-show-signature", "--format=%H %P")
+        found = self.git("log", "-1", *shown, "-G^_commit:", "--", file).split()
         return (found[0], found[1]) if len(found) == 2 else None
+
+    def was_offered(self, commit: str) -> bool:
+        """Whether an update already restored what *commit* lost, and the user has committed since."""
+        try:
+            offered, head = self._offered.read_text("utf-8").split()
+        except (OSError, ValueError):
+            return False
+        return offered == commit and head != self.git("rev-parse", "HEAD").strip()
+
+    def note_offer(self, commit: str) -> None:
+        """Remember that this update restores what *commit* lost, so that the user can leave it out."""
+        self._offered.write_text(f"{commit} {self.git('rev-parse', 'HEAD')}", "utf-8")
 
     # Whether an update can start
 
@@ -116,8 +139,8 @@ class Repository:
         )
         if marked := [name.partition(":")[2] for name in found.stdout.split("\0") if name]:
             raise UpdateError(
-                f"{', '.join(map(self.inside, marked))}: conflict markers (<<<<<<<) from the last update are"
-                " committed. Resolve the conflicts and commit first."
+                f"{', '.join(map(self.inside, marked))}: conflict markers (<<<<<<<) from the last update have"
+                " been committed. Resolve the conflicts and commit first."
             )
 
     def require_clean_tree(self) -> None:
@@ -136,7 +159,7 @@ class Repository:
             shown = "\n".join(f"  {each}" for each in changes[:10])
             more = f"\n  and {len(changes) - 10} more" if len(changes) > 10 else ""
             raise UpdateError(
-                f"Commit or stash these changes first. An update needs a clean tree:\n{shown}{more}"
+                f"An update needs a clean tree. Commit or stash these changes first:\n{shown}{more}"
             )
         self._require_all_seen()
 
@@ -242,7 +265,7 @@ class Repository:
     def markers(self) -> dict[str, int]:
         """The line number of the first conflict marker in each project file that has one."""
         found = self.git.run("grep", "-z", "--no-color", "-n", "-I", "-E", _MARKERS, "--", self.prefix or ".")
-        entries = re.findall(r"(.+?)\0(\d+)\0.*\n?", found.stdout)
+        entries = re.findall(r"([^\0]+)\0(\d+)\0.*\n?", found.stdout)
         lines: dict[str, int] = {}
         for path, line in entries:
             lines.setdefault(self.inside(path), int(line))
@@ -306,8 +329,8 @@ class Repository:
         saved = [path for _, path in self._entries() if _is_one_of(path, paths)]
         if saved:
             raise UpdateError(
-                f"{', '.join(map(self.inside, saved))}: saved during the update, which also changes it."
-                " Nothing was updated. Commit or stash it, and repeat the update."
+                f"{', '.join(map(self.inside, saved))}: changed since the update started."
+                " Nothing was updated. Commit or stash your changes, and repeat the update."
             )
 
     def _check_out(self, tree: str, stages: dict[str, dict[str, str]]) -> None:
@@ -369,6 +392,10 @@ class Repository:
         finds the file.
         """
         return self._git_folder / "template-update"
+
+    @property
+    def _offered(self) -> Path:
+        return self._git_folder / "template-update-offered"
 
     def stage(self, path: str) -> bool:
         """Stage the changes at *path* in the project. Returns whether the update changes anything there."""

@@ -7,11 +7,13 @@ a clone of a branch that a workflow pushed.
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple, NoReturn
 
 from template_update import dossier, revisions
 from template_update.checks import Checks
 from template_update.git import UpdateError
+from template_update.merge import Merger
 from template_update.options import NEEDS_ATTENTION, Options
 from template_update.project import ProjectTools
 from template_update.report import Report
@@ -103,10 +105,14 @@ def _check(options: Options, report: Report, repository: Repository, found: doss
     checks.migrate(migrate, has_migrations=lacks_them)
     checks.lint()
     if not options.skip_tests:
-        checks.check_types([path for path in merged if path.endswith(".py")])
+        code = [path for path in merged if path.endswith(".py")]
+        with TemporaryDirectory(prefix="template-update-") as folder:
+            checks.check_types(repository.project, Merger(repository, Path(folder)), repository, code)
     # The tests for the conflicting files run first, because they show sooner whether the conflicts were
     # resolved correctly.
-    tests = sorted({each for conflict in (found.conflicts if found else []) for each in conflict.tests})
+    tests = {each for conflict in (found.conflicts if found else []) for each in conflict.tests}
+    # A conflict may have been resolved by deleting or moving a test.
+    tests = sorted(each for each in tests if (repository.project / each).exists())
     if not tests or "tests" in tests or checks.test(*tests):
         checks.test_all()
     return not checks.report_problems()

@@ -16,7 +16,7 @@ def returned(merger: Merger, merge: Merge, yours: str) -> Iterator[tuple[str, in
     """
     for path in merger.changes(merge.old, yours):
         old, new = (merger.lines(tree, path) for tree in (merge.old, merge.new))
-        # Most paths are the project's own files, which can be large.
+        # Most paths are the project's own files, which can be large, so skip them first.
         if old is None or new is None or old == new:
             continue
         mine, result = (merger.lines(tree, path) for tree in (yours, merge.result))

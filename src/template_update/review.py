@@ -1,4 +1,4 @@
-"""What a merge may have gotten wrong or missed, even though git saw no conflict."""
+"""Finds what a merge may have gotten wrong or missed, even though git saw no conflict."""
 
 from collections.abc import Iterator
 from shlex import quote
@@ -37,7 +37,7 @@ def unnoticed(merger: Merger, repository: Repository, merge: Merge) -> Iterator[
 def _advice(
     merger: Merger, repository: Repository, merge: Merge, files: PythonFiles, part: MovedPart
 ) -> tuple[str, str]:
-    """The message about a function or class that was moved, and the command to run."""
+    """The advice for a function or class that was moved, and the command to run."""
     merged, target = merger.merged_text(part.yours, part.base, part.theirs), files.result(part.target) or ""
     if merged is None or part.yours not in target:
         shown = f"git diff {merge.old[:12]} {merge.new[:12]} -- {quote(part.source)}"

@@ -122,8 +122,8 @@ def has_drop(project: Path, folders: Sequence[str]) -> bool:
 
 
 def partial_drops(project: Path, folders: Sequence[str]) -> list[str]:
-    """The migrations that drop tables both of packages whose migrations are in *folders* and of other
-    packages.
+    """The project's own migrations that drop tables of packages with migrations in *folders*, but also
+    tables of other packages.
     """
     back = set(map(feature_of, folders))
     own = [
@@ -133,10 +133,10 @@ def partial_drops(project: Path, folders: Sequence[str]) -> list[str]:
 
 
 def empty_drops(project: Path, folders: Sequence[str]) -> list[str]:
-    """Empty the migrations that only drop tables of packages that have come back. Returns their paths.
+    """Empty the migrations that only drop tables of packages that were added again. Returns their paths.
 
-    If such a migration has already been applied to a database, the packages' migrations are applied to it
-    again. Any other database keeps its tables.
+    If such a migration has already been applied to a database, the next upgrade applies the packages'
+    migrations to that database again. Other databases keep their tables.
     """
     ids = {revision.id for folder in folders for revision in _revisions(project / folder)}
     back = set(map(feature_of, folders))

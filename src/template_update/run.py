@@ -15,7 +15,6 @@ from template_update.options import INTERRUPTED, NEEDS_ATTENTION, SOMETHING_TO_P
 from template_update.project import ProjectTools
 from template_update.report import Report
 from template_update.repository import LOCK_FILE
-from template_update.type_errors import new_type_errors
 from template_update.update import Update
 from template_update.what_merged import check_what_merged
 
@@ -95,15 +94,17 @@ class Run:
             if update.result.conflicts:
                 return self._hand_over(update, dropped)
             return self._follow_up(update, dropped, migrate=migrate, needs_person=needs_person)
+        except UpdateError as error:
+            raise UpdateError(f"{error}\nNot every check has run. {self._how_to_undo()}") from None
         except KeyboardInterrupt:
-            undo = "`git reset --hard` undoes it"
-            if self._checks.has_migrated:
-                undo += ", but not the migration of the database. Run `uv run app db downgrade` first"
-            self._report.alarm(
-                "Interrupted. The change is complete but not committed: `git diff --cached` shows it, and"
-                f" {undo}."
-            )
+            self._report.alarm(f"Interrupted. {self._how_to_undo()}")
             return INTERRUPTED
+
+    def _how_to_undo(self) -> str:
+        undo = "`git reset --hard` undoes it"
+        if self._checks.has_migrated:
+            undo += ", but not the migration of the database. Run `uv run app db downgrade REVISION` first"
+        return f"The change is complete but not committed: `git diff --cached` shows it, and {undo}."
 
     def _show_news(self, update: Update) -> None:
         say = self._report.say
@@ -136,6 +137,11 @@ class Run:
             self._require_agreement(folders)
             return folders
         removed = [name for name, answer in update.changed_answers().items() if answer is False]
+        if folders and not removed:
+            raise UpdateError(
+                f"Version {update.new} of the template lacks the migrations in {', '.join(folders)}, which"
+                " databases may need, so it cannot be merged. Ask the template's maintainers to restore them."
+            )
         command = f"uv run app remove {' '.join(removed)}"
         revisions.require_unused(self._tools, self._project, folders, command)
         for folder in folders:
@@ -283,9 +289,8 @@ class Run:
         self._checks.migrate(migrate, has_migrations=has_own or update.has_migrations)
         self._checks.lint()
         if not self._options.skip_tests:
-            paths = update.code_to_check()
-            found = new_type_errors(self._tools, self._project, update.merger, update.repository, paths)
-            self._checks.problems += [each.sentence for each in found]
+            code = update.code_to_check()
+            self._checks.check_types(self._project, update.merger, update.repository, code)
         self._checks.test_all()
         if self._checks.report_problems() or needs_person:
             self._report.say("Review the messages above and `git diff --cached`, then commit.")

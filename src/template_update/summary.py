@@ -35,7 +35,12 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
             "The template has also changed files that updates never touch. `--dry-run` shows the changes.",
         )
     if data.get("findings") or data.get("problems"):
-        yield from ("", "The commands above work where the update ran. To update on your own machine:", "")
+        yield from (
+            "",
+            "Some of the commands above work only on the machine where the update ran. To update on your own"
+            " machine:",
+            "",
+        )
         yield from ("```sh", f"uv run app template-update --to {data['to']}", "```")
     news = data.get("news", [])
     for title, part in (("Security", "security"), ("Changelog", "rest")):

@@ -81,6 +81,7 @@ class Update:
         self.repaired: list[str] = []
         self.lost: list[str] = []
         self._onto = ""
+        self._last: _LastUpdate | None = None
         self._files_of_result: set[str] | None = None
 
     def fetch(self) -> None:
@@ -122,7 +123,7 @@ class Update:
             self.new = self.old
 
     def _is_greater(self) -> bool:
-        """Whether the new version is greater, although it does not contain the old one.
+        """Whether the new version is greater, even though it does not contain the old one.
 
         Raises:
             UpdateError: one of them is not a version number.
@@ -136,7 +137,7 @@ class Update:
         return new > old
 
     def to_answers(self, answers: dict[str, Any]) -> None:
-        """Choose other answers and keep the version."""
+        """Choose different answers and keep the version."""
         self.data |= answers
         self.is_needed = self.data != self._answers.data
         self.why_not = "it already has these answers"
@@ -195,15 +196,16 @@ class Update:
         end_lines_alike(self.repository, renders)
         self._renders = renders[:2]
         before, after = (_migrations_of(each) for each in self._renders)
-        self.lost_migrations = sorted(before - after)
-        self.gained_migrations = sorted(after - before)
+        self.lost_migrations = sorted({folder for name, folder in before.items() if name not in after})
+        self.gained_migrations = sorted({*after.values()} - {*before.values()})
+        self._last = last
         if last:
             self._find_losses(last, *renders[2:])
 
     def _last_update(self) -> "_LastUpdate | None":
         """The update that brought the project to its current version, if git has it. None for a downgrade."""
         commits = self.repository.last_change_of_version()
-        if not commits:
+        if not commits or self.repository.was_offered(commits[0]):
             return None
         try:
             after, before = (Answers(self.repository.text(commit, ANSWERS_FILE)) for commit in commits)
@@ -252,6 +254,8 @@ class Update:
     def apply(self) -> None:
         """Change the working tree. `git commit` keeps the change and `git reset --hard` undoes it."""
         self.merger.apply(self.result)
+        if self._last and (self.repaired or self.lost):
+            self.repository.note_offer(self._last.commit)
 
     @property
     def has_migrations(self) -> bool:
@@ -391,9 +395,13 @@ class Update:
         return self.merger.patch(self.result, there)
 
 
-def _migrations_of(render: Path) -> set[str]:
-    """The features' migration folders."""
-    return {path.parent.relative_to(render).as_posix() for path in render.glob("app/*/migrations/*.py")}
+def _migrations_of(render: Path) -> dict[str, str]:
+    """Maps the name of each migration of a feature to its folder. The folder may be renamed, the migration
+    never.
+    """
+    return {
+        path.name: path.parent.relative_to(render).as_posix() for path in render.glob("app/*/migrations/*.py")
+    }
 
 
 def _flag(name: str, value: str) -> bool:

@@ -18,11 +18,11 @@ from template_update.python_files import (
 
 _DOTTED = re.compile(r"app(\.\w+)+(:\w+)?")
 _ALIKE = 0.7
-"""How similar two functions must be to count as the same function under another name."""
+"""The minimum similarity for a new function or class to count as an old one under a new name."""
 
 
 def broken_uses(files: PythonFiles, path: str, module: ast.Module) -> Iterator[tuple[int, str]]:
-    """The line of each use in *path* that the update breaks, and a message about what to do."""
+    """For each use in *path* that the update breaks, its line and a message about what to do."""
     for line, source, name in _uses(files, path, module):
         if not _has(files.yours, source, name) or _has(files.result, source, name):
             continue
@@ -43,8 +43,8 @@ def broken_uses(files: PythonFiles, path: str, module: ast.Module) -> Iterator[t
 
 
 def _uses(files: PythonFiles, path: str, module: ast.Module) -> Iterator[tuple[int, str, str]]:
-    """The line, module and name of each import, of each use of a name through its module, and of each dotted
-    name in a string, such as the target of a patch in a test. The name is empty if a module itself is used.
+    """The line, module and name for each import, each use of a name through its module, and each dotted name
+    in a string, such as a patch target in a test. The name is empty if the module itself is used.
     """
     modules: dict[str, str] = {}
     for node in ast.walk(module):
@@ -62,7 +62,7 @@ def _uses(files: PythonFiles, path: str, module: ast.Module) -> Iterator[tuple[i
         match node:
             case ast.Attribute(ast.Name() | ast.Attribute() as owner, name):
                 source = modules.get(ast.unparse(owner), "")
-                # If the module is gone, the finding about its import reports that.
+                # If the module is gone, its import is already reported.
                 if source and _has(files.result, source):
                     yield node.lineno, source, name
             case ast.Constant(str(text)) if _DOTTED.fullmatch(text):
@@ -82,7 +82,7 @@ def _split(dotted: str, read: Read) -> tuple[str, str]:
 
 
 def _new_place(files: PythonFiles, source: str, name: str) -> tuple[str, str]:
-    """The module and the name that replace *name* from the module *source*. Empty strings if nothing does."""
+    """The module and name of the replacement for *name* from *source*. Both are empty if there is none."""
     gone = {
         each: statement
         for path in files_of(source)
@@ -113,7 +113,7 @@ def _likeness(name: str, statement: ast.stmt, other: str, new: ast.stmt) -> floa
     if type(statement) is not type(new) or not isinstance(
         new, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     ):
-        # Different constants may happen to be equal.
+        # Unrelated constants may happen to be equal.
         return 0
     old_text, new_text = (
         re.sub(rf"\b{each}\b", "_", ast.unparse(node)) for each, node in ((name, statement), (other, new))
@@ -138,7 +138,7 @@ def _has(read: Read, module: str, name: str = "") -> bool:
 
 @cache
 def _bound(module: ast.Module | None) -> set[str]:
-    """Every name that a module binds anywhere. Including the functions' local names does no harm."""
+    """Every name that a module binds, in any scope. Including functions' local names is harmless."""
     names: set[str] = set()
     for node in ast.walk(module or ast.Module([], [])):
         match node:

@@ -1,4 +1,4 @@
-"""Checks and tests the files that merged, even though others conflict."""
+"""Checks and tests the files that merged cleanly, even though others have conflicts."""
 
 from template_update.checks import Checks
 from template_update.copies import copy_of
@@ -6,7 +6,6 @@ from template_update.options import Options
 from template_update.project import ProjectTools
 from template_update.related_tests import ALL
 from template_update.report import Report
-from template_update.type_errors import new_type_errors
 from template_update.update import Update
 
 _TESTED = ("app/", "tests/")
@@ -15,7 +14,10 @@ _MOST = 40
 
 
 def check_what_merged(update: Update, tools: ProjectTools, report: Report, options: Options) -> None:
-    """Run ruff, pyright and the tests for what merged, in a copy with the user's side of each conflict."""
+    """Run ruff, pyright and the tests for the files that merged cleanly.
+
+    They run in a copy of the project that contains the user's side of each conflict.
+    """
     conflicts = {update.repository.inside(path) for path in update.result.conflicts}
     merged = [path for path in map(update.repository.inside, update.result.changed) if path not in conflicts]
     if not any(path.startswith(_TESTED) for path in merged):
@@ -29,8 +31,7 @@ def check_what_merged(update: Update, tools: ProjectTools, report: Report, optio
         if options.skip_tests:
             report.say("Pyright and the tests were not run.")
         else:
-            found = new_type_errors(in_copy, copy, update.merger, update.repository, update.code_to_check())
-            checks.problems += [each.sentence for each in found]
+            checks.check_types(copy, update.merger, update.repository, update.code_to_check())
             there = [path for path in merged if path.startswith(_TESTED) and (copy / path).is_file()]
             tests = {each for path in there for each in update.tests_of(path)}
             # The whole suite would reveal little more, and it runs once the conflicts are resolved.

@@ -30,7 +30,7 @@ class _SQLiteText(DATETIME):
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """A column for a point in time. SQLite returns times without a zone; this type adds UTC."""
+    """A column type for points in time. SQLite returns times without a time zone; this type adds UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True

@@ -15,7 +15,7 @@ class Fault:
 
     logger: logging.Logger
     work: str
-    """What fails, phrased as the subject of a sentence, such as "the mail worker"."""
+    """The name of the work, phrased as the subject of a sentence, such as "the mail worker"."""
     failures: int = 0
     _logged: set[str] = field(default_factory=set[str])
 
@@ -31,7 +31,7 @@ class Fault:
             return
         self._logged.add(kind)
         self.logger.error(
-            "%s failed (%s); further failures are counted until it works",
+            "%s failed (%s); further failures are counted until it works again",
             self.work,
             names_of(error),
             # The traceback of an outage shows only driver code, which does not help.

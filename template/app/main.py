@@ -2,8 +2,8 @@
 
 A feature is a package under `app/` whose `__init__.py` defines `install(app: App) -> None`. Your features are
 found in the same way as the template's (mail, users, ...): add a folder to add a feature, and delete the
-folder to remove the feature. If a feature's `install` uses another feature, declare this in the same file:
-`REQUIRES = ("mail",)`.
+folder to remove the feature. If a feature's `install` uses another feature, declare the dependency in the
+same file: `REQUIRES = ("mail",)`.
 """
 
 import importlib
@@ -76,7 +76,7 @@ def load_features() -> list[ModuleType]:
 
 
 def in_order(required: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Sort the features alphabetically, but with each one after those that it requires.
+    """Sort the features alphabetically, but place each one after those that it requires.
 
     Raises:
         FeatureError: a required feature is missing, or features require each other.
@@ -94,7 +94,7 @@ def in_order(required: Mapping[str, tuple[str, ...]]) -> list[str]:
         circle = " requires ".join(f"app/{name}" for name in reversed(error.args[1]))
         raise FeatureError(
             f"These features require each other, so none can be installed first: {circle}. Remove one name"
-            " from REQUIRES, and use that feature's service only while a request is handled."
+            " from REQUIRES, and use that feature's service only while handling a request."
         ) from None
     ordered: list[str] = []
     while sorter.is_active():

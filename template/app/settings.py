@@ -148,7 +148,7 @@ class Settings(BaseSettings):
 
     database_url: Annotated[
         types.DatabaseUrl,
-        Field(description="The URL of the database. Its password is never shown."),
+        Field(description="The database URL. Its password is never shown."),
     ] = SecretStr("sqlite+aiosqlite:///data/app.db")
     database_pool_size: Annotated[
         int,
@@ -179,14 +179,14 @@ class Settings(BaseSettings):
         types.RedisUrl,
         Field(
             description="The Redis server that processes use to share rate limits. If unset, each process"
-            " counts separately."
+            " counts requests separately."
         ),
     ] = None
     redis_outage: Annotated[
         Literal["memory", "refuse"],
         Field(
-            description="What to do while Redis is down: memory (each process counts separately) or refuse"
-            " (rate-limited requests get a 503)."
+            description="What to do while Redis is down: memory (each process counts requests separately)"
+            " or refuse (rate-limited requests get a 503)."
         ),
     ] = "memory"
     rate_limits: Annotated[
@@ -304,8 +304,8 @@ class Settings(BaseSettings):
     password_breach_url: Annotated[
         types.WebUrlOrEmpty,
         Field(
-            description="The breached-password service, such as Have I Been Pwned. If empty, no password is"
-            " checked."
+            description="The breached-password service, such as Have I Been Pwned. If empty, passwords are"
+            " not checked against a breach service."
         ),
     ] = ""
     password_breach_timeout: Annotated[

@@ -149,7 +149,7 @@ def make_settings(**values: object) -> Settings:
 
 
 def change_settings(settings: Settings, **changes: object) -> Settings:
-    """A copy of *settings* with *changes*."""
+    """A copy of *settings* with *changes* applied."""
     values = settings.model_dump(exclude_unset=True, exclude={"login_requires_verification"})
     return make_settings(**(values | changes))
 
@@ -304,7 +304,7 @@ type BuildApp = Callable[..., App]
 
 @pytest.fixture
 async def build_app(settings: Settings, migrated: str) -> AsyncIterator[BuildApp]:
-    """`build_app(background_worker="inline")` creates an application with other settings and the same
+    """`build_app(background_worker="inline")` creates an application with different settings and the same
     database."""
     async with AsyncExitStack() as stack:
 

@@ -34,7 +34,7 @@ def test_circular_requirements_are_named() -> None:
 
 @pytest.fixture
 def feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """`feature("billing", "...")`: another package in `app/`, removed after the test."""
+    """`feature("billing", "...")`: adds a package to `app` until the end of the test."""
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
     before = set(sys.modules)
 

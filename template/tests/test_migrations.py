@@ -112,7 +112,7 @@ def branches_of(scripts: ScriptDirectory, revision: str) -> set[str]:
 
 
 def merges_of_branches(scripts: ScriptDirectory) -> Iterator[str]:
-    """Instructions for undoing each revision that merges branches, as `alembic merge heads` does."""
+    """Instructions for undoing each revision that merges branches, such as one from `alembic merge heads`."""
     for script in scripts.walk_revisions():
         if script.is_merge_point and len(script.branch_labels) > 1:
             parents = [each for each in script.down_revision if "app" in branches_of(scripts, each)]
@@ -192,7 +192,7 @@ def test_a_new_revision_continues_your_own_branch(config: Config, project: Path)
     assert "op.create_table" in Path(script.path).read_text()
 
 
-# From one release to the next, with rows
+# Upgrading from one release to the next, with existing rows
 
 
 def orders(url: str) -> list[str]:

@@ -914,7 +914,7 @@ def test_a_setting_of_a_missing_feature_is_reported_without_a_traceback(
 
     sentence = refusal(run(*arguments))
 
-    assert sentence.startswith("MAILGUN_WEBHOOK_KEY: has no effect without the feature mail_webhooks.")
+    assert sentence.startswith("MAILGUN_WEBHOOK_KEY: has no effect without the mail_webhooks feature.")
 
 
 @pytest.mark.parametrize("command", ["dev", "serve"])
@@ -1229,7 +1229,10 @@ async def test_a_waiting_worker_looks_again_quietly(
     await server.wait_for_database(settings)
 
     said = [record.getMessage() for record in caplog.records if record.name == "app.worker"]
-    assert said == ["No file. The worker is waiting for this.", "No tables. The worker is waiting for this."]
+    assert said == [
+        "No file. The worker waits until the database is ready.",
+        "No tables. The worker waits until the database is ready.",
+    ]
     assert answers == []
 
 

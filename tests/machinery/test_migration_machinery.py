@@ -233,7 +233,7 @@ def test_changing_a_table_keeps_the_rows_that_reference_it(
     assert execute(empty_database, lambda connection: len(connection.execute(orders_of_users.select()).all()))
 
 
-# From one release to the next, with rows
+# Upgrading from one release to the next, with existing rows
 
 ACCOUNTS = [
     {

@@ -28,7 +28,7 @@ def test_the_error_names_the_setting_and_the_feature(without):
         features.require(make_settings(**WEBHOOK))
 
     assert str(caught.value) == (
-        "MAILGUN_WEBHOOK_KEY: has no effect without the feature mail_webhooks. Add it with"
+        "MAILGUN_WEBHOOK_KEY: has no effect without the mail_webhooks feature. Add it with"
         " `uv run app add mail_webhooks`, or remove the setting."
     )
 

@@ -622,7 +622,7 @@ def test_there_are_no_earlier_keys_by_default(environment: SetEnvironment):
     [
         (f"{EARLIER[0]},{EARLIER[1][:31]}", "at least 32 characters"),
         (",".join(EARLIER), "at most 3 keys"),
-        (f"{EARLIER[0]},{EARLIER[0]}", "a key twice"),
+        (f"{EARLIER[0]},{EARLIER[0]}", "the same key twice"),
         (f"{EARLIER[0]},{KEY}", "must not contain SECRET_KEY"),
         ("please-change-me-before-you-deploy-0123456789", "must be random"),
         (f"{EARLIER[0]},{'a' * 64}", "must be random"),

@@ -155,5 +155,5 @@ def test_an_invalid_schedule_is_explained_in_one_sentence(run, tmp_path):
 
     done = run()
 
-    assert (done.exit_code, "bad hour. Write minute, hour" in done.stderr) == (1, True)
+    assert (done.exit_code, "bad hour. Write the minute, hour" in done.stderr) == (1, True)
     assert "Traceback" not in done.stderr

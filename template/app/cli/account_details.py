@@ -1,6 +1,6 @@
-"""What `app users show` prints about an account. Template-owned.
+"""The account details that `app users show` prints. Template-owned.
 
-It shows no secrets, only what a superuser can see. A field that you add to `AccountDetails` appears in
+They contain no secrets, only what a superuser can see. A field that you add to `AccountDetails` appears in
 the output of `--json`. To show it in the plain output too, add a line to `lines`.
 """
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).parent.parent.parent
 """The directory that contains pyproject.toml."""
 INVOCATION_DIR = Path.cwd()
-"""The directory that relative paths from the user refer to."""
+"""The directory against which the user's relative paths are resolved."""
 
 
 UNKNOWN_REVISION = (
@@ -61,7 +61,7 @@ def friendly_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
 
 
 def sentence_about(error: Exception) -> str | None:
-    """What the user can do about *error*, or None if it is a bug."""
+    """A message that explains *error* to the user, or None if *error* is a bug."""
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 

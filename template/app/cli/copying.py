@@ -145,8 +145,8 @@ async def _names(connection: AsyncConnection) -> list[str]:
 async def _table(connection: AsyncConnection, name: str) -> TableClause:
     """The table with the database's column types, excluding computed columns.
 
-    Times keep the models' type. On SQLite, that type stores them as text in its own format, and times in
-    different formats would sort and compare incorrectly.
+    Time columns keep the models' type. On SQLite, that type stores times as text in its own format, and times
+    in different formats would sort and compare incorrectly.
     """
     described = await connection.run_sync(lambda sync: inspect(sync).get_columns(name))
     computed = {each["name"] for each in described if "computed" in each}
@@ -251,7 +251,7 @@ async def _set_sequences(connection: AsyncConnection) -> None:
 
 
 class _JsonText(TypeDecorator[str]):
-    """JSON as text. Once decoded, a JSON `null` could not be distinguished from NULL."""
+    """JSON as text. Once decoded, a JSON `null` could not be distinguished from SQL's NULL."""
 
     impl = Text
     cache_ok = True

@@ -58,7 +58,7 @@ def create_database(settings: "Settings") -> None:
     file = sqlite_file(settings)
     if file is not None and not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        # SQLite would make the file readable by everyone. SQLite's journal files get the mode of this file.
+        # SQLite would make the file readable by everyone. SQLite's journal files inherit this file's mode.
         file.touch(OWNER_ONLY)
 
 
@@ -118,7 +118,7 @@ async def what_is_missing(settings: "Settings", revisions: "ScriptDirectory") ->
     except (DBAPIError, OSError) as error:
         return sentence_about(error) or str(error)
     except CommandError:
-        logger.warning("the database has a migration from a newer version, which this version does not know")
+        logger.warning("the database has been migrated by a newer version of the application")
         return ""
     if pending:
         return f"The database lacks migrations ({', '.join(sorted(pending))}): run `uv run app db upgrade`."
@@ -157,7 +157,7 @@ def _config() -> "Config":
 @friendly_errors
 def upgrade(
     revision: Annotated[
-        str, typer.Argument(help="The revision to upgrade to. heads applies everything.")
+        str, typer.Argument(help="The revision to upgrade to. heads applies every migration.")
     ] = "heads",
 ) -> None:
     """Create the database if it is missing, and migrate it."""

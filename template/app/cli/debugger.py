@@ -1,7 +1,7 @@
-"""What `breakpoint()` calls under `app dev`. Template-owned.
+"""The debugger for `breakpoint()` under `app dev`. Template-owned.
 
 `app dev` handles requests in a worker process whose standard input is closed, so pdb would exit immediately
-with BdbQuit. This version of pdb opens the terminal itself.
+with BdbQuit. This module connects pdb to the terminal instead.
 """
 
 import os

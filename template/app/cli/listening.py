@@ -1,9 +1,9 @@
 """Stops listening without losing requests that are on their way. Template-owned.
 
-When a listening socket is closed, the kernel resets the connections in its queue, and Granian closes those
-that have sent nothing yet. Their clients still think they are connected and may have just sent a request, so
-the kernel must stop accepting connections first. Granian does not expose its sockets, so this module finds
-them among the process's open files. This works only on Linux.
+When a listening socket is closed, the kernel resets the connections that have not been accepted yet, and
+Granian closes accepted ones that have sent nothing yet. Their clients still think they are connected and may
+have just sent a request, so the kernel must stop accepting connections first. Granian does not expose its
+sockets, so this module finds them among the process's open files. This works only on Linux.
 """
 
 import ctypes

@@ -27,7 +27,8 @@ def reseal(
     """Use SECRET_KEY to re-encrypt values encrypted with the secrets in SECRET_KEY_FALLBACKS.
 
     The application can keep running with the new SECRET_KEY. Afterwards, the database no longer needs
-    SECRET_KEY_FALLBACKS. With --check, the exit code is 1 if it still does.
+    SECRET_KEY_FALLBACKS. With --check, the exit code is 1 if any value still needs them or cannot be
+    decrypted.
     """
     found = asyncio.run(_reseal_all(change=not check))
     if lost := found["unreadable"]:

@@ -1,4 +1,4 @@
-"""`app db seed`: sample accounts. They are for development only, because everyone knows their password."""
+"""`app db seed`: sample accounts. They are for development only, because their password is public."""
 
 import asyncio
 import secrets
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from app.users import User, UserManager, UserSession
     from app.users.audit import AuditEvent
 
-# This password is public on purpose.
+# This password is intentionally public.
 PASSWORD = "only for development"  # noqa: S105  # nosec B105 # pragma: allowlist secret
 """The password of every sample account."""
 ADMINISTRATOR = "admin@example.com"

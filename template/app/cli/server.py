@@ -144,7 +144,7 @@ async def wait_for_database(settings: "Settings") -> None:
     while missing := await what_is_missing(settings, revisions):
         if missing not in said:
             said.add(missing)
-            logger.warning("%s The worker is waiting for this.", missing)
+            logger.warning("%s The worker waits until the database is ready.", missing)
         await asyncio.sleep(LOOK_AGAIN)
 
 

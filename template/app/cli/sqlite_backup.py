@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 _PAGES = 1024
-"""The number of pages copied in one step, which is 4 MiB."""
+"""The number of pages copied in one step (4 MiB)."""
 _BESIDE = ("-wal", "-shm", "-journal")
 """The suffixes of the files that SQLite creates beside the database file."""
 

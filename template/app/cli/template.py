@@ -1,7 +1,7 @@
 """`app template-update`, `features`, `add` and `remove`: run the template's update tool. Template-owned.
 
-The tool is not part of this project. uv runs it from the template's repository, at the target version. So the
-newest version is always merged by the newest tool, and a bug in an older tool does no harm.
+The tool is not part of this project. uv runs it from the template's repository, at the target version. Each
+version is therefore merged by its own tool, and bugs in older tools do no harm.
 """
 
 import os
@@ -47,15 +47,20 @@ Export = Annotated[
 
 
 _WRONG_USAGE = 2
-"""The exit code of Typer and uv after an error. With `--check`, it means that there is a new version."""
+"""The exit code of Typer for wrong usage and of uv for errors. With `--check`, it means that there is a new
+version."""
 
 
 class CommandOfTheTool(TyperCommand):
     """A command that never exits with code 2 because of an invalid option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments as Typer does, but exit with 1 if they are wrong."""
+        """Parse the arguments as Typer does, but exit with 1 if they are wrong or empty. An empty value may
+        come from a shell variable that is not set.
+        """
         try:
+            if any(re.fullmatch(r"(--[\w-]+=)?", each) for each in args):
+                raise typer.BadParameter("An option or argument is empty.")
             return super().parse_args(ctx, args)
         except Exception as error:
             if getattr(error, "exit_code", 0) == _WRONG_USAGE:
@@ -157,7 +162,7 @@ def _run(*command: str, version: str = "") -> NoReturn:
     code."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None or shutil.which("git") is None:
-        fail("An update needs git and uv. If uv is missing, run `pip install uv`.")
+        fail("This command needs git and uv. If uv is missing, run `pip install uv`.")
     repository = _repository()
     found = _version(repository, version)
     source = f"git+{repository}@{found}" if found else f"git+{repository}"

@@ -143,7 +143,7 @@ def show(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the account as JSON.")] = False,
 ) -> None:
-    """Show an account: its state, last login, number of sessions and second factors."""
+    """Show an account: its state, last login, second factors and number of sessions."""
     from app.cli.account_details import AccountDetails, read_details
 
     async def run() -> AccountDetails:
@@ -179,7 +179,7 @@ def set_password(
     """
 
     async def run(users: "UserManager", db: "AsyncSession", user: "User") -> None:
-        # Typing and hashing take a while, and the database must not be locked during that time.
+        # Typing and hashing the password take a while, and the database must not be locked meanwhile.
         await db.commit()
         password = _read_password(from_stdin=stdin)
         # As with an e-mailed link, the new password can be used immediately.

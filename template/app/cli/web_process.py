@@ -1,7 +1,7 @@
 # pyright: reportPrivateUsage=false, reportUnknownMemberType=false
 # Granian has no types and no public API for what happens when a process exits.
-"""What `app serve` adds to Granian's processes: they drain before they stop, exit with their parent, and are
-replaced whenever they are killed. Template-owned; change the times as you like.
+"""Extends Granian for `app serve`: its processes drain before they stop, exit with their parent, and are
+replaced whenever they are killed. Template-owned; adjust the delays as you like.
 """
 
 import asyncio
@@ -97,7 +97,7 @@ class _Draining:
         await asyncio.sleep(LAST_REQUESTS)
         with suppress(TimeoutError):
             async with asyncio.timeout(READING):
-                # Nothing could set an event.
+                # There is no event to wait for.
                 while has_unread(ports):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         # Granian handles SIGINT like SIGTERM.

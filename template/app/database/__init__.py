@@ -66,7 +66,7 @@ connection has its own thread, and more threads would only compete for the GIL."
 def connect(app: App) -> None:
     """Create the engines for DATABASE_URL. They connect on first use and close on shutdown.
 
-    A SQLite file has a second engine, which is used only by `app.state.reading`. Add listeners that must see
+    A SQLite file gets a second engine, which is used only by `app.state.reading`. Add listeners that must see
     every statement to all of `app.state.db.engines`.
     """
     settings = app.state.settings

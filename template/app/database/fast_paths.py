@@ -43,7 +43,7 @@ class ColumnLoader:
         self._key = [start + columns.index(column) for column in mapper.primary_key]
 
     def knows(self, db: Session, row: Sequence[Any]) -> bool:
-        """Whether the session already has an object for the row, which may have unsaved changes."""
+        """Whether the session already has an object for the row. That object may have unsaved changes."""
         return self._key_of(row) in db.identity_map
 
     def load(self, db: Session, row: Sequence[Any]) -> Any:
@@ -67,7 +67,7 @@ def is_plain(mapper: Mapper[Any]) -> bool:
 
 
 class FastReadOnlySession(ReadOnlySession):
-    """Uses a connection that does not start a transaction, either in SQLAlchemy or in the database."""
+    """A session whose connection starts no transaction in SQLAlchemy or in the database."""
 
     _reading: Connection | None = None
     _is_closed = False

@@ -51,7 +51,7 @@ def _name_timeouts(engine: Engine) -> None:
         # asyncpg raises a bare TimeoutError for a statement or COMMIT that took too long.
         if not isinstance(context.original_exception, TimeoutError):
             return None
-        # The state of the transaction is unknown, and the pool's other connections probably hang as well.
+        # The state of the transaction is unknown, and the pool's other connections are probably hanging, too.
         context.is_disconnect = True
         return exc.OperationalError(context.statement, {}, context.original_exception, hide_parameters=True)
 
@@ -78,8 +78,8 @@ def _close_in_background(engine: Engine) -> None:
 
 
 async def _close(connection: Any) -> None:
-    # If `close` fails or is cancelled, it has already aborted the connection. Its own `timeout` does not
-    # limit the wait for a cancel request.
+    # If `close` fails or is cancelled, it has already aborted the connection. The `timeout` argument of
+    # `close` does not limit the wait for a cancel request.
     with suppress(Exception):
         async with asyncio.timeout(_TO_CLOSE):
             await connection.close()

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 FAST_PATHS = "fast_paths"
 """The key in `Session.info` that indicates whether a session uses `fast_paths.py`."""
 READS = "only_reads"
-"""The execution option for a SQLite connection that does not begin a transaction."""
+"""The execution option that keeps a SQLite connection from beginning a transaction."""
 
 
 class ReadOnlySession(Session):
     """Rejects writes: safe methods change nothing (RFC 9110, section 9.2.1).
 
-    It recognizes changed objects, `insert()`, `update()` and `delete()`, but not a write in `text("...")` or
-    in a CTE.
+    It detects changed objects, `insert()`, `update()` and `delete()`, but not writes in `text("...")` or in a
+    CTE.
     """
 
     def flush(self, objects: Sequence[Any] | None = None) -> None:
@@ -34,7 +34,7 @@ class ReadOnlySession(Session):
         super().flush(objects)
 
     def release(self) -> None:
-        """Return the connection, but keep the loaded objects. The next statement gets another connection."""
+        """Return the connection to the pool, but keep the loaded objects. The next statement gets another."""
         # A rollback would expire the loaded objects. There is nothing to commit.
         self.commit()
 
@@ -85,8 +85,8 @@ def _refuse_to_write() -> Never:
 class Joined:
     """Loads joined rows from several tables, one object per table.
 
-    The result is the same as with `db.execute(select(User, UserSession)...)`: each row maps to one object in
-    the session, refreshed from the row.
+    The result is the same as with `db.execute(select(User, UserSession)...)`: the session has one object for
+    each row of a table, refreshed from the result.
     """
 
     def __init__(self, *models: type[Any], on: ColumnElement[bool], where: ColumnElement[bool]) -> None:

@@ -66,7 +66,7 @@ def configure(engine: Engine, *, timeout: float, fast_paths: bool, beside: Engin
     @event.listens_for(engine, "reset")
     def on_reset(connection: Any, record: Any, state: PoolResetState) -> None:
         # If SQLite rejects a COMMIT because of a deferred foreign key, the transaction stays open, but
-        # SQLAlchemy thinks it has ended. The next user of the connection could not start a transaction.
+        # SQLAlchemy thinks it has ended. The connection's next user would be unable to start another.
         if not state.terminate_only and connection.driver_connection.in_transaction:
             connection.rollback()
 
@@ -101,8 +101,8 @@ def check_file(path: str) -> None:
             connection.execute(query).fetchone()
 
 
-# A transaction that reads and later writes fails immediately if another one has written in between. Taking
-# the write lock at the start makes it wait instead. Read-only sessions start no transaction.
+# A transaction that reads and then writes fails immediately if another transaction has written in between.
+# Taking the write lock at the start makes it wait instead. Read-only sessions do not start a transaction.
 _BEGIN = "BEGIN IMMEDIATE"
 
 

@@ -10,9 +10,9 @@ out by requesting codes again and again. An account can have at most three open 
 the oldest, because people look at the newest e-mail. An invalidated request still counts attempts. Otherwise,
 addresses without an account could be recognized, because their requests are never invalidated early.
 
-You may change the limits below, within ASVS 6.5.5 (ten minutes). Keep these rules: do the same work with and
-without an account, count an attempt before checking the code, lock the account before its request, and let a
-single conditional statement resolve each race.
+You may change the limits below, but ASVS 6.5.5 allows at most ten minutes. Keep these rules: do the same work
+with and without an account, count an attempt before checking the code, lock the account before its request,
+and let a single conditional statement resolve each race.
 """
 
 import hashlib
@@ -37,11 +37,11 @@ from app.users.typed_codes import in_groups, letters_of, new_code
 LASTS = timedelta(minutes=10)
 MAX_TRIES = 5
 MAX_OPEN = 3
-"""The maximum number of open requests per account. Simultaneous requests may exceed it, but
-`request_login_code` limits them.
+"""The maximum number of open requests per account. Simultaneous requests may exceed it, up to the
+`request_login_code` rate limit.
 """
 LENGTH = 8
-"""The number of letters in a code, which give it 34 bits. Within the `wrong_login_code` limit, a year of
+"""The number of letters in a code. Eight letters are 34 bits. Within the `wrong_login_code` limit, a year of
 guessing has a one-in-a-million chance of success per account."""
 METHOD = "email"
 """The name of this login method in the audit log."""
@@ -59,8 +59,8 @@ class LoginCodeRefused(ValueError):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client sends to log in. *key*: from the browser's cookie, or empty. *kind*: the kind of session
-    to start."""
+    """The data that a client sends to log in. *key*: the key from the browser's cookie, or empty. *kind*: the
+    kind of session to start."""
 
     request_id: str
     key: str
@@ -114,8 +114,8 @@ class LoginCodes:
         """Start the session that *answer* requests. *replaces*: a session cookie, which then stops working.
 
         Raises:
-            LoginCodeRefused: see the class. The audit log records it if the request is open. The fifth wrong
-            code ends the request, and the owner is notified.
+            LoginCodeRefused: see the class. If the request is open, the failure is recorded in the audit log.
+            The fifth wrong code ends the request, and the owner is notified.
             SecondFactorRequired: as in `UserManager.log_in`.
             TooManyRequests: too many recent wrong codes for the address. This code was not checked.
         """

@@ -78,7 +78,7 @@ async def log_in(
         take_login_key(request, name=LOGIN_CODE)
         return ask_for_factor(request, required, form.next)
     except LoginCodeRefused as error:
-        # Do not show the code again: it may be a correct code with a typo.
+        # Do not redisplay the code: it may be the correct code with a typo.
         return _ask(request, form, errors={"code": str(error)})
     take_login_key(request, name=LOGIN_CODE)
     return enter(request, users, issued, form.next)

@@ -1,6 +1,6 @@
 """Translations: one `.po` file per language in `locales/`. English is the source language.
 
-A feature that has its own `locales` folder keeps its sentences there, so they are added and removed with the
+A feature with its own `locales` folder keeps its translations there, so they are added and removed with the
 feature. `uv run app i18n update fr` creates the files for a new language. `_("...")` marks a sentence for
 translation, in Python and in templates, which also support the `trans` block. Sentences in error responses
 (`Problem(409, "...")`) do not need to be marked. A request's language is the one that its user has set
@@ -68,7 +68,7 @@ def _compiled(path: Path, language: str) -> GNUTranslations:
 def language_for(accept_language: str) -> str | None:
     """The best language for an Accept-Language header (RFC 9110, section 12.5.4), or None if none matches."""
     wanted = [code.replace("-", "_") for code in _by_quality(accept_language)]
-    # The result is spelled as the client wrote it, such as DE.
+    # The result keeps the client's spelling, for example `DE`.
     found = negotiate_locale(wanted, languages()) or ""
     return next((each for each in languages() if each.lower() == found.lower()), None)
 
@@ -151,8 +151,8 @@ def translate_templates(environment: Environment) -> None:
 
 @pass_eval_context
 def _in_template(context: EvalContext, sentence: str, **values: object) -> str:
-    """*sentence* in the current language, with *values* filled in. They are escaped if the template escapes
-    values."""
+    """*sentence* in the current language, with *values* filled in. The values are escaped if autoescaping is
+    on."""
     text = _text_of(sentence, current_language(), bool(context.autoescape))
     # The `trans` block doubles percent signs.
     return text % values if "%" in text else text

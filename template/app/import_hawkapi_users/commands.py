@@ -111,9 +111,10 @@ def _make_plan(connection: Connection, settings: Settings, table: str, applied: 
     inspection = library_table.inspect_table(connection, table)
     if inspection.differences:
         fail(
-            f"The table {table} differs from the table of hawkapi-users 0.1 and 0.2. Nothing was changed:\n"
+            f"The table {table} differs from the one that hawkapi-users 0.1 and 0.2 create. Nothing was"
+            " changed:\n"
             + "".join(f"- {each}\n" for each in inspection.differences)
-            + "Correct this in the old application or with SQL, then run this again."
+            + "Correct the table in the old application or with SQL, then run this command again."
         )
     recorded = [FIRST, *(_own_revision(scripts.get_revision(each)) for each in applied)]
     return _Plan(inspection, unknown, recorded, run=[each for each in missing if each not in recorded])
@@ -122,7 +123,7 @@ def _make_plan(connection: Connection, settings: Settings, table: str, applied: 
 def _own_revision(script: Script) -> str:
     if "app" not in script.branch_labels:
         fail(
-            f"{script.revision} is a migration of the template."
+            f"{script.revision} is one of the template's migrations."
             " --applied accepts only migrations in migrations/versions."
         )
     return script.revision
@@ -150,7 +151,7 @@ def _require_table(connection: Connection, table: str) -> None:
         found = library_table.library_tables(connection)
         commands = " or ".join(f"`uv run app import-hawkapi-users --table {each}`" for each in found)
         fail(
-            f"There is no table {table}. These have the library's columns: {', '.join(found)}."
+            f"There is no table {table}. These tables have the library's columns: {', '.join(found)}."
             f" Run {commands}."
             if found
             else f"There is no table {table}, and no other table has the library's columns."
@@ -173,7 +174,7 @@ def _run_plan(connection: Connection, settings: Settings, table: str, applied: l
 
 def _show(plan: _Plan) -> None:
     inspection = plan.inspection
-    typer.echo(f"{inspection.table} is a table of hawkapi-users. Accounts in it: {inspection.accounts}.")
+    typer.echo(f"{inspection.table} is a hawkapi-users table. Accounts in it: {inspection.accounts}.")
     typer.echo("The import does the following in one transaction:")
     steps = inspection.changes()
     if plan.unknown:
@@ -194,7 +195,7 @@ def _reason(error: DBAPIError) -> str:
     if "is locked" in text or getattr(error.orig, "sqlstate", None) == "55P03":  # lock_not_available
         return f"Another program is using the database. Stop the old application and run this again. ({text})"
     return (
-        f"A migration failed: {text}. If it is your own migration and the database already has what it"
-        " creates, name it with --applied. If the old application and the template use the same name,"
-        " rename the old application's table or index."
+        f"A migration failed: {text}. If it is your own migration and the database already contains what it"
+        " creates, pass its revision with --applied. If the old application and the template use the same"
+        " name, rename the old application's table or index."
     )

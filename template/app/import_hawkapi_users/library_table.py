@@ -1,4 +1,4 @@
-"""Check the table of a hawkapi-users database, then convert it into this application's users table.
+"""Check a hawkapi-users table, then convert it into this application's users table.
 
 Template-owned. Only `app import-hawkapi-users` uses this module.
 """
@@ -56,7 +56,7 @@ _INVALID_IN_SQLITE = (
     ),
     ("an e-mail address that is not text", "typeof(email) <> 'text'"),
     (
-        "a value other than 0 and 1 in is_active, is_verified or is_superuser",
+        "a value other than 0 or 1 in is_active, is_verified or is_superuser",
         "is_active NOT IN (0, 1) OR is_verified NOT IN (0, 1) OR is_superuser NOT IN (0, 1)",
     ),
     ("a password_version that is not an integer", "typeof(password_version) <> 'integer'"),
@@ -79,14 +79,14 @@ class Inspection:
     table: str
     accounts: int = 0
     differences: list[str] = field(default_factory=list[str])
-    """How the table differs from the library's, as one sentence per difference."""
+    """The differences between the table and the library's, one sentence each."""
     notes: list[str] = field(default_factory=list[str])
-    """What to know before the import, as one sentence per note."""
+    """Things the user should know before the import, one sentence each."""
     normalized: dict[str, str] = field(default_factory=dict[str, str])
     """Maps account ids to normalized e-mail addresses, for addresses that are not yet normalized."""
 
     def changes(self) -> list[str]:
-        """What `import_table` will do, as one sentence per change."""
+        """The changes that `import_table` will make, one sentence each."""
         kept = f"The table keeps its name, {TABLE}."
         renamed = f"The table {self.table} is renamed to {TABLE}, and foreign keys to it are updated."
         normalized = (
@@ -142,7 +142,7 @@ def import_table(connection: Connection, inspection: Inspection) -> None:
     if index is None:
         raise ValueError(f"{inspection.table} has no unique index on email: inspect the table first.")
     if inspection.table != TABLE:
-        # Foreign keys, triggers and views in the rest of the database are updated to the new name.
+        # This also updates the foreign keys, triggers and views that refer to the table.
         operations.rename_table(inspection.table, TABLE)
     if index["name"] != (wanted := f"ix_{TABLE}_email"):
         operations.drop_index(str(index["name"]), table_name=TABLE)
@@ -189,7 +189,7 @@ def _key_differences(inspector: Inspector, table: str) -> list[str]:
         differences.append(f"The primary key is ({', '.join(key)}); it should be (id).")
     if _email_index(inspector, table) is None:
         differences.append(
-            "There is no unique index on email only."
+            "There is no unique index whose only column is email."
             f" Create one: CREATE UNIQUE INDEX ix_{table}_email ON {table} (email)."
         )
     return differences
@@ -247,7 +247,7 @@ def _own_columns(columns: dict[str, ReflectedColumn]) -> list[str]:
         return []
     notes = [
         f"The table keeps your own columns: {_names(own)}. Add them to the end of `User` in"
-        " app/users/models.py, or the next `uv run app db revision` drops them."
+        " app/users/models.py, or the next migration from `uv run app db revision` will drop them."
     ]
     required = [each for each in own if not each["nullable"] and each.get("default") is None]
     if required:
@@ -261,7 +261,7 @@ def _own_tables(inspector: Inspector, table: str) -> list[str]:
         return []
     return [
         f"The database keeps your own tables: {', '.join(sorted(own))}. Move their models into a package"
-        " under app/, or the next `uv run app db revision` drops them."
+        " under app/, or the next migration from `uv run app db revision` will drop them."
     ]
 
 
@@ -271,8 +271,8 @@ def _unknown_hashes(connection: Connection, accounts: Table) -> list[str]:
     if not ids:
         return []
     return [
-        f"{_count(ids)} a password that hawkapi-users did not hash. Logging in with it fails, before the"
-        " import and after it. A password reset sets a new one."
+        f"{_count(ids)} a password that hawkapi-users did not hash. Logging in with it fails before and after"
+        " the import. A password reset sets a new one."
     ]
 
 

@@ -37,8 +37,8 @@ async def transaction(settings: Settings) -> AsyncGenerator[AsyncConnection]:
         @event.listens_for(engine.sync_engine, "connect")
         def on_connect(connection: Any, record: Any) -> None:
             cursor = connection.cursor()
-            # A migration copies a table and drops the old one. With foreign keys on, dropping it would delete
-            # the rows that refer to it.
+            # To change a table, a migration copies it and drops the original. With foreign keys on, dropping
+            # it would delete the rows that refer to it.
             cursor.execute("PRAGMA foreign_keys = OFF")
             # With the legacy behavior, other tables' foreign keys are not updated when a table is renamed.
             cursor.execute("PRAGMA legacy_alter_table = OFF")
@@ -46,8 +46,8 @@ async def transaction(settings: Settings) -> AsyncGenerator[AsyncConnection]:
 
         @event.listens_for(engine.sync_engine, "begin")
         def on_begin(connection: Connection) -> None:
-            # The driver starts a transaction only at the first INSERT, so a rollback would keep tables
-            # created before it.
+            # Otherwise, the driver would start a transaction only at the first INSERT, and a rollback would
+            # keep the tables created before it.
             connection.exec_driver_sql("BEGIN")
 
         _ = (on_connect, on_begin)

@@ -1,7 +1,7 @@
 """Rate limits: a guard for your routes (`limited`) and the limiter itself.
 
-`app.state.limiter` counts in Redis if REDIS_URL is set, otherwise in this process. Template-owned. Start
-reading in `limiter.py`.
+`app.state.limiter` counts requests in Redis if REDIS_URL is set, otherwise in this process. Template-owned.
+Start reading in `limiter.py`.
 """
 
 from typing import TYPE_CHECKING, cast

@@ -84,7 +84,7 @@ class Limiter(Protocol):
     A bucket holds at most `rate.count` tokens. `acquire` takes one, and the bucket refills at a steady rate.
 
     Raises, in every method except `close`:
-        LimiterUnavailable: the limiter cannot be reached, and nothing was counted.
+        LimiterUnavailable: the limiter cannot be reached. The call may still have taken effect.
     """
 
     async def acquire(self, key: str, rate: Rate) -> float:

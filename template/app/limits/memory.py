@@ -1,9 +1,9 @@
 """Limits counted in this process's memory. With N processes, clients can send N times as many requests.
 
-The algorithm is the token bucket of hawkapi-ratelimit 0.1. It is rewritten here because the library cannot
-peek or refund, forgets buckets when a client fills its table, and never reloads its Redis script. A bucket is
-stored as one number, the time at which it will be full (the generic cell rate algorithm, ITU-T I.371), so a
-full bucket does not need to be stored.
+The algorithm is the token bucket of hawkapi-ratelimit 0.1. It is reimplemented here because the library
+cannot peek or refund, forgets buckets when a client fills its table, and never reloads its Redis script. A
+bucket is stored as one number, the time at which it will be full (the generic cell rate algorithm, ITU-T
+I.371), so a full bucket does not need to be stored.
 """
 
 import heapq
@@ -31,11 +31,11 @@ class MemoryLimiter:
         self._max_keys = max_keys
         self._secret = secret if secret is not None else secrets.token_bytes(32)
         self._full_at: dict[str, int] = {}
-        # One entry per bucket, with a time before which it cannot be full. The entry is updated at that time.
+        # One entry per bucket, with the time to check whether it is full. If it is not, the entry is updated.
         self._next_full: list[tuple[int, str]] = []
 
     def __len__(self) -> int:
-        """The number of buckets held. Shared buckets do not count toward *max_keys*."""
+        """The number of buckets held, including shared ones. It may exceed *max_keys*."""
         return len(self._full_at)
 
     async def acquire(self, key: str, rate: Rate) -> float:

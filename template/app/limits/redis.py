@@ -1,7 +1,8 @@
-"""Limits counted in Redis (or Valkey), shared by all processes that use it. A restart resets all counts.
+"""Limits counted in Redis (or Valkey), shared by all processes that use it.
 
 The algorithm is the same as in `memory.py`. It runs inside Redis, so two processes never count at the same
-time, and uses Redis's clock, so all processes agree on the time. A circuit breaker handles Redis outages.
+time, and uses Redis's clock, so all processes agree on the time. Restarting Redis may reset the counts. A
+circuit breaker handles Redis outages.
 """
 
 import asyncio
@@ -52,7 +53,7 @@ class RedisLimiter:
     """A `Limiter` that uses the Redis server at *url*: redis://, rediss:// (TLS) or unix://.
 
     *secret* is hashed into the key names: someone who can read Redis cannot tell whose keys they are, and two
-    applications that share a Redis server count separately. Allows at most 100 concurrent calls.
+    applications on the same Redis server do not share counts. Allows at most 100 concurrent calls.
     """
 
     def __init__(self, url: str, *, secret: str = "", prefix: str = "limits:") -> None:

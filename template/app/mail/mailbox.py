@@ -68,7 +68,7 @@ async def newest_id(db: AsyncSession) -> int:
 
 
 async def unsent(db: AsyncSession, status: str) -> int:
-    """How many e-mails have this *status*: waiting (`PENDING`) or set aside (`DEAD`)."""
+    """The number of e-mails with this *status*: waiting (`PENDING`) or set aside (`DEAD`)."""
     return await db.scalar(select(func.count()).where(OutboxMessage.status == status)) or 0
 
 
@@ -82,7 +82,8 @@ def _sent() -> Select[OutboxMessage]:
 
 
 def _opened(row: OutboxMessage, keys: KeyRing) -> SentMail | None:
-    """The e-mail in *row*, or None if it was sent with another SECRET_KEY, as can happen in development."""
+    """The e-mail in *row*, or None if it was stored with a different SECRET_KEY, as can happen in
+    development."""
     try:
         return SentMail(row.id, row.next_attempt_at, opened(row.message, keys).message)
     except CannotDecrypt:

@@ -1,7 +1,7 @@
 """The outbox: e-mails stored as rows in the same transaction as the change they are about. Template-owned.
 
 An e-mail exists if and only if its change was committed. A worker (`worker.py`) takes rows with `lease`,
-which never gives the same row to two workers, and sends them; `wakeup.py` wakes the worker on commit.
+which never leases a row to two workers at once, and sends them; `wakeup.py` wakes the worker on commit.
 Delivery is at least once: if a worker is killed after the server accepts the e-mail but before the row is
 deleted, another worker sends the e-mail again with the same Message-ID.
 
@@ -71,9 +71,10 @@ class OutboxMessage(Base):
     """When the link in the e-mail expires. The e-mail is not sent after that."""
     status: Mapped[str] = mapped_column(String(8), default=PENDING)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
-    """How many attempts were started. It increases when a worker takes the row, and identifies the lease."""
+    """The number of attempts started. It increases each time a worker takes the row, so it identifies the
+    lease."""
     unfinished: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-    """How many attempts have no result because the worker died or is still sending."""
+    """The number of attempts without a result, because the worker died or is still sending."""
     next_attempt_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
     """When the next attempt is due. For an e-mail that was set aside or sent, when that happened."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
@@ -92,7 +93,7 @@ def enqueue(
     """Add *message* to the outbox. It is sent after the caller's transaction is committed.
 
     With *discard*, the worker deletes the row without sending it. A request for an unknown e-mail address
-    then does the same work as one for a known address, so its timing does not reveal whether it is known.
+    then does the same work as one for a known address, so its timing does not reveal which are known.
 
     *user_id*: the account that the e-mail belongs to. The caller's transaction must keep the account from
     being deleted. *expires_at*: when the link in the e-mail expires.
@@ -199,7 +200,7 @@ async def blank_expired(db: AsyncSession) -> int:
 async def pull_back(db: AsyncSession, longest: timedelta) -> int:
     """Make pending e-mails due now if they would wait longer than *longest*. Returns how many there were.
 
-    An e-mail that your code has postponed keeps its time if it has not been attempted yet.
+    An e-mail that your code has postponed keeps its due time if it has not been attempted yet.
     """
     now = _now()
     is_too_late = OutboxMessage.next_attempt_at > now + longest

@@ -12,8 +12,8 @@ from app.database import services_of_database
 from app.services import Services
 
 type Outcome = Literal["sent", "retried", "dead", "suppressed", "discarded"]
-"""`retried`: an attempt failed, and another will follow. `dead`: set aside. `suppressed`: the recipient gets
-no e-mail (see `suppression.py`). `discarded`: not meant to be sent (see `enqueue`)."""
+"""`retried`: an attempt failed, and another will follow. `dead`: set aside. `suppressed`: all its recipients
+are suppressed (see `suppression.py`). `discarded`: not meant to be sent (see `enqueue`)."""
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome.__value__)
 

@@ -45,7 +45,7 @@ class HTTPBackend:
     """Returns the `httpx` arguments that send an e-mail. Raises ValueError if the e-mail cannot be
     encoded."""
     remedy: str
-    """What to check if the provider rejects the account."""
+    """The things to check if the provider rejects the account."""
     client: httpx.AsyncClient = field(repr=False)
 
     async def send(self, message: EmailMessage) -> SendResult:
@@ -260,7 +260,10 @@ class SESBackend:
         return None
 
 
-_SES_REMEDY = "AWS_REGION, the AWS credentials, and that SES has verified MAIL_SENDER and left the sandbox"
+_SES_REMEDY = (
+    "AWS_REGION, the AWS credentials, and that SES has verified MAIL_SENDER and moved your account out of the"
+    " sandbox"
+)
 
 
 def _refusal_of_ses(response: dict[str, Any]) -> SendError:

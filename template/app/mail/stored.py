@@ -41,7 +41,7 @@ def opened(text: str, keys: KeyRing) -> StoredMail:
     """Read the text that `sealed` returned, or the plain JSON from an older version.
 
     Raises:
-        CannotDecrypt: the text was sealed with another SECRET_KEY.
+        CannotDecrypt: the text was sealed with a different SECRET_KEY.
         msgspec.MsgspecError: the text is not a stored e-mail.
     """
     json = text if text.startswith("{") else keys.decrypt(text)

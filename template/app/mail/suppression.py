@@ -1,6 +1,6 @@
-"""Recipients that get no e-mail, even if the application tries to send one. Template-owned.
+"""Suppressed recipients: the worker discards an e-mail if all its recipients are suppressed. Template-owned.
 
-A feature that knows such addresses adds a function to SUPPRESSIONS when it is imported. The worker calls
+A feature that suppresses addresses adds a function to SUPPRESSIONS when it is imported. The worker calls
 these functions just before it sends an e-mail. A request therefore does the same work for every address, and
 its response reveals nothing. To learn when a server reports that a mailbox does not exist, a feature adds a
 function to ON_MISSING.

@@ -27,7 +27,7 @@ def install(app: App) -> None:
             await outbox.remove_dead(db, clock.now() - retention)
             pulled_back = await outbox.pull_back(db, timedelta(seconds=MAX_WAIT))
         if pulled_back:
-            logger.warning("%d e-mails are due now: they were written while a clock was wrong", pulled_back)
+            logger.warning("%d e-mails are due now: their times were set when a clock was wrong", pulled_back)
         tell(database, "dead", late)
 
     app.state.tasks.append(PeriodicTask("clean the outbox", CLEANING, clean))

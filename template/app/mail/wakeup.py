@@ -80,7 +80,7 @@ async def _listen(database: Database, bell: Bell) -> None:
     engine = database.get().engine
     if engine.dialect.name != "postgresql" or is_behind_pooler(engine.url):
         return
-    fault = Fault(logger, "the wake-up of the mail worker")
+    fault = Fault(logger, "waking up the mail worker")
     while True:
         try:
             if not await _listen_once(engine, bell, fault):

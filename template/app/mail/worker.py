@@ -1,6 +1,6 @@
 """Sends the e-mails in the outbox. Runs in the web process with BACKGROUND_WORKER=inline, or in `app worker`.
 
-Template-owned; change the times at the top as you like. Any number of workers may run at the same time. Log
+Template-owned; adjust the values at the top as you like. Any number of workers may run at the same time. Log
 lines identify rows by id and never contain an e-mail address, a link or text from an e-mail.
 """
 
@@ -142,7 +142,7 @@ class Worker:
             mail = opened(row.message, keys)
         except CannotDecrypt:
             await self._set_aside(
-                row, "the e-mail cannot be decrypted: it was stored with another SECRET_KEY"
+                row, "the e-mail cannot be decrypted: it was stored with a different SECRET_KEY"
             )
             return True
         except msgspec.MsgspecError:
@@ -262,7 +262,7 @@ def build_worker(database: Database, settings: Settings) -> Worker:
 
 
 def _deaths(row: OutboxMessage) -> int:
-    """How many workers have died while sending the e-mail in the leased *row*."""
+    """The number of workers that have died while sending the e-mail in the leased *row*."""
     return row.unfinished - 1
 
 

@@ -1,4 +1,4 @@
-"""Mailboxes that bounce, or whose owners complain, are marked and get no e-mail until the mark is cleared.
+"""Mailboxes that bounce or whose owners complain are marked and receive no e-mail until the mark is cleared.
 
 Mail providers' webhooks report such mailboxes, and an SMTP server reports mailboxes that do not exist.
 
@@ -42,13 +42,13 @@ def install(app: App) -> None:
     """Add the routes, and unmark a mailbox when a link that was e-mailed to it is used.
 
     Raises:
-        SettingsError: a key cannot be read.
+        SettingsError: a key is malformed.
     """
     try:
         webhooks = build_webhooks(app.state.settings, app.state.limiter)
     except ValueError as error:
         raise SettingsError(str(error)) from None
-    app.tag_descriptions["mail"] = "What mail providers report about your e-mails."
+    app.tag_descriptions["mail"] = "Reports from mail providers about your e-mails."
     app.include_router(router_for(webhooks))
     for_superusers = Router(prefix=app.state.settings.users_prefix)
     for_superusers.include_router(administration)
@@ -73,7 +73,7 @@ def build_webhooks(settings: Settings, limiter: Limiter) -> dict[str, Webhook]:
     """The webhooks of the providers whose keys are set.
 
     Raises:
-        ValueError: a key cannot be read. The message names it.
+        ValueError: a key is malformed. The message names it.
     """
     webhooks: dict[str, Webhook] = {}
     if settings.ses_topic_arn:

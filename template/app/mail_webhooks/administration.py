@@ -1,4 +1,4 @@
-"""Routes for superusers: list the mailboxes that are blocked from getting e-mail, and unblock them."""
+"""Routes for superusers: list the mailboxes that no longer receive e-mail, and clear their marks."""
 
 from datetime import datetime
 from typing import Annotated
@@ -18,7 +18,7 @@ router = Router(prefix="/bounced-mailboxes", tags=["administration"])
 
 
 class PublicMailbox(msgspec.Struct):
-    """A mailbox that is no longer sent any e-mail."""
+    """A mailbox that no longer receives e-mail."""
 
     email: str
     user_id: Annotated[str | None, msgspec.Meta(description="Null if no account had the address.")]
@@ -44,7 +44,7 @@ class MailboxQuery(msgspec.Struct):
 async def list_bounced_mailboxes(
     admin: Superuser, page: Annotated[MailboxQuery, Depends(query(MailboxQuery))], db: Db
 ) -> MailboxPage:
-    """List mailboxes that get no e-mail, newest first"""
+    """List mailboxes that no longer receive e-mail, newest first"""
     before = from_cursor(page.cursor) if page.cursor else None
     found = await marked(db, before=before, limit=page.limit + 1)
     shown = found[: page.limit]
@@ -57,7 +57,7 @@ async def list_bounced_mailboxes(
 async def clear_mailbox(
     admin: Superuser, recent: RecentLogin, body: EmailRequest, still: StillSuperuser, db: Db
 ) -> None:
-    """Send e-mail to a mailbox again"""
+    """Resume e-mail to a mailbox"""
     await clear_by_hand(db, body.email)
 
 

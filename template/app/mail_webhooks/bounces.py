@@ -1,9 +1,9 @@
-"""Mailboxes that get no e-mail, because an e-mail bounced or the owner complained about one.
+"""Mailboxes that no longer receive e-mail because an e-mail bounced or the owner complained about one.
 
 A provider reports them, or an SMTP server rejects them as unknown. The worker discards e-mails to them just
 before it would send them, so no request reveals which addresses are marked. A mark is cleared when a link
-that was e-mailed to the mailbox is used, by a superuser, or with `app mail-webhooks clear`. The row is kept
-so that an older event that arrives late or twice does not mark the mailbox again.
+that was e-mailed to the mailbox is used, when a superuser clears it, or with `app mail-webhooks clear`. The
+row is kept so that an older event that arrives late or twice does not mark the mailbox again.
 """
 
 import logging
@@ -61,7 +61,7 @@ class BouncedMailbox(Base):
     reason: Mapped[str] = mapped_column(String(16))
     bounced_at: Mapped[datetime] = mapped_column(UTCDateTime)
     cleared_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    """When the mark was cleared. The mailbox then gets e-mail again, and older events are ignored."""
+    """When the mark was cleared. The mailbox then receives e-mail again, and older events are ignored."""
 
 
 async def mark(db: AsyncSession, events: Iterable[Event]) -> None:
@@ -80,7 +80,7 @@ async def mark(db: AsyncSession, events: Iterable[Event]) -> None:
         marked = await db.execute(statement.returning(BouncedMailbox.email))
         if marked.scalar_one_or_none() is not None:
             # Omit the address, which the log must not contain.
-            logger.warning("a mailbox gets no more e-mail (%s)", event.reason, extra={"user_id": owner})
+            logger.warning("a mailbox no longer receives e-mail (%s)", event.reason, extra={"user_id": owner})
 
 
 async def mark_missing(db: AsyncSession, addresses: Iterable[str]) -> None:
@@ -100,7 +100,7 @@ async def marked_among(db: AsyncSession, addresses: Iterable[str]) -> set[str]:
 
 
 async def clear(db: AsyncSession, email: str) -> bool:
-    """Remove the mark from *email*, so it gets e-mail again. Returns False if it was not marked."""
+    """Clear the mark on *email*, so it receives e-mail again. Returns False if it was not marked."""
     marked = (BouncedMailbox.email == normalize_email(email), BouncedMailbox.cleared_at.is_(None))
     statement = update(BouncedMailbox).where(*marked).values(cleared_at=clock.now())
     cleared = await db.execute(
@@ -110,7 +110,8 @@ async def clear(db: AsyncSession, email: str) -> bool:
 
 
 async def clear_by_hand(db: AsyncSession, email: str) -> None:
-    """Like `clear`, but for superusers and the command. The change is recorded in the audit log.
+    """Like `clear`, but called by superusers and by `app mail-webhooks clear`. The change is recorded in the
+    audit log.
 
     Raises:
         NotMarked: the mailbox is not marked.

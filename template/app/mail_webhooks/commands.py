@@ -1,4 +1,4 @@
-"""Mailboxes that get no e-mail, because an e-mail bounced or the owner complained."""
+"""Mailboxes that no longer receive e-mail because an e-mail bounced or the owner complained."""
 
 import asyncio
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,7 @@ cli = typer.Typer(no_args_is_help=True, help=__doc__)
 @cli.command()
 @friendly_errors
 def bounced() -> None:
-    """List the mailboxes that get no e-mail, newest first."""
+    """List the mailboxes that no longer receive e-mail, newest first."""
     rows = asyncio.run(_bounced())
     for row in rows:
         typer.echo(f"{row.bounced_at:%Y-%m-%d %H:%M}  {row.reason:9}  {row.email}")
@@ -27,14 +27,16 @@ def bounced() -> None:
 @cli.command()
 @friendly_errors
 def clear(email: Annotated[str, typer.Argument(help="The e-mail address.")]) -> None:
-    """Send e-mail to an address again, for example because its owner says that it works now."""
+    """Resume e-mail to an address, for example because its owner says that it works again."""
     from app.mail_webhooks.bounces import NotMarked
 
     try:
         asyncio.run(_clear(email))
     except NotMarked:
         fail(f"{email} is not marked. `uv run app mail-webhooks bounced` lists the addresses that are.")
-    typer.echo(f"{email} gets e-mail again. Also remove it from your provider's suppression list, if any.")
+    typer.echo(
+        f"{email} receives e-mail again. Also remove it from your provider's suppression list, if any."
+    )
 
 
 async def _bounced() -> "list[BouncedMailbox]":

@@ -31,7 +31,7 @@ class _Resend(msgspec.Struct):
 
 @dataclass(frozen=True)
 class ResendWebhook(Webhook):
-    """Each attempt has a new signature, so a signature is accepted for only five minutes."""
+    """Each delivery attempt has a new signature, so a signature is accepted for only five minutes."""
 
     secret: str = field(repr=False)
 

@@ -26,7 +26,7 @@ def router_for(webhooks: Mapping[str, Webhook]) -> Router:
     """The route for these providers."""
     router = Router(prefix="/mail/webhooks", tags=["mail"])
 
-    # 200, not 204: Mailgun sends an event again after every status except 200 and 406.
+    # 200, not 204: Mailgun resends an event after every status except 200 and 406.
     @router.post("/{provider}", status_code=200, dependencies=[Depends(limited(RATE))])
     @responds(
         {403: {WebhookRefused.code: "The provider did not sign the request, or signed it too long ago."}},
@@ -36,7 +36,7 @@ def router_for(webhooks: Mapping[str, Webhook]) -> Router:
     async def receive_mail_events(request: Request, provider: str, db: Db) -> Receipt:
         """Receive events from a mail provider
 
-        The provider signs each request. Mailboxes that bounce permanently, or whose owners complain, get no
+        The provider signs each request. Mailboxes that bounce permanently or whose owners complain receive no
         more e-mail.
         """
         webhook = webhooks.get(provider)

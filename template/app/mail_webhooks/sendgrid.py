@@ -1,4 +1,4 @@
-"""Events from SendGrid, which signs the time and the body using ECDSA. Template-owned.
+"""Events from SendGrid, which signs the timestamp and the body with ECDSA. Template-owned.
 
 https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features
 """
@@ -25,7 +25,7 @@ class _SendGridEvent(msgspec.Struct):
 
 
 class SendGridWebhook(Webhook):
-    """The event webhook, whose public key is shown in its security settings."""
+    """SendGrid's event webhook. Its security settings show the public key."""
 
     def __init__(self, public_key: str) -> None:
         try:

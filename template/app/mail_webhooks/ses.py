@@ -1,7 +1,7 @@
 """Events from Amazon SES, delivered by Amazon SNS. Template-owned.
 
-SNS signs each message and names the certificate. Anyone with an AWS account can have messages signed, so the
-topic must be ours. SHA-1 signatures are rejected.
+SNS signs each message and includes the certificate's URL. Anyone with an AWS account can have messages
+signed, so the topic must be ours. SHA-1 signatures are rejected.
 https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
 """
 
@@ -82,7 +82,7 @@ class SESWebhook(Webhook):
         if message.topic_arn != self._topic:
             raise WebhookRefused
         if message.signature_version != "2":
-            logger.error("the SNS topic of SES signs with SHA-1; set its attribute SignatureVersion to 2")
+            logger.error("the SNS topic for SES signs with SHA-1; set its SignatureVersion attribute to 2")
             raise WebhookRefused
         key = await self._key(message.certificate)
         try:
@@ -111,7 +111,7 @@ class SESWebhook(Webhook):
         if not message.subscribe.startswith(f"{self._host}/"):
             raise WebhookRefused
         await _get(message.subscribe)
-        logger.info("subscribed to the SNS topic of SES")
+        logger.info("subscribed to the SNS topic for SES")
 
 
 def _signed_text(message: _Message, body: bytes) -> bytes:

@@ -18,11 +18,11 @@ type Timestamp = Annotated[float, msgspec.Meta(ge=0, lt=2**32)]
 WINDOW = 3600
 """Seconds for which a signature is accepted. A provider may retry a request with the same signature."""
 MIN_KEY = 16
-"""The minimum length of an HMAC key. A shorter key is probably a mistake, and it could be guessed."""
+"""The minimum length of an HMAC key. A shorter key is probably a mistake and could be guessed."""
 
 
 class WebhookRefused(ValueError):
-    """The request was not signed by the provider, was signed too long ago, or cannot be read."""
+    """The request was not signed by the provider, was signed too long ago, or is malformed."""
 
     code = "webhook_refused"
 
@@ -46,9 +46,9 @@ class Webhook(Protocol):
         """The bounces and complaints in a request.
 
         Raises:
-            WebhookRefused: the request is not signed by the provider, is too old or cannot be read. It must
-                have no effect.
-            WebhookUnavailable: the signature cannot be checked right now. The request must be sent again.
+            WebhookRefused: the request is not signed by the provider, is too old or is malformed. It must
+                be ignored.
+            WebhookUnavailable: the signature cannot be checked right now. The provider must retry.
         """
         ...
 

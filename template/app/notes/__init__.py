@@ -13,6 +13,6 @@ REQUIRES = ("users",)
 
 
 def install(app: App) -> None:
-    """Mount the routes. `app/main.py` calls this for every package under `app/`."""
+    """Mount the routes. `app/main.py` calls every feature's `install`."""
     app.include_router(router)
     app.tag_descriptions["notes"] = "The example module: notes that belong to you."

@@ -67,7 +67,7 @@ async def delete_note(user: CurrentUser, note_id: NoteId, db: Db) -> None:
 
 
 async def _own_note(db: AsyncSession, user: User, note_id: int) -> Note:
-    """The note, if it is the user's. Another user's note gets the same 404 as one that does not exist."""
+    """The note, if it belongs to the user. Another user's note causes the same 404 as a nonexistent one."""
     note = await db.scalar(select(Note).where(Note.id == note_id, Note.owner_id == user.id))
     if note is None:
         raise Problem(404, "The note does not exist.")

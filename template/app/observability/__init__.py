@@ -1,6 +1,6 @@
 """Metrics, traces, error reports and a log of slow queries. Each is off until you configure it.
 
-None of them contains a path, a query string, a header, a statement's values or an e-mail address, because
+None of them contains a path, a query string, a header, a statement's parameters or an e-mail address, because
 those can contain tokens and personal data. Keep it that way when you add your own.
 """
 
@@ -9,12 +9,12 @@ import logging
 from app.web import App
 
 REQUIRES = ("mail", "users")
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
 
 def install(app: App) -> None:
-    """Start what the settings enable. Libraries are loaded only if needed, because they cost time and
-    memory."""
+    """Start the parts that the settings enable. Libraries are loaded only if needed, because loading them
+    takes time and memory."""
     settings = app.state.settings
     # Hide these libraries' warnings: the errors that follow repeat them.
     for name in ("opentelemetry", "urllib3"):

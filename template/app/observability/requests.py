@@ -1,4 +1,4 @@
-"""What metrics and traces record about a request: its method, the pattern of its route, and its status."""
+"""The request data in metrics and traces: the method, the route's pattern, and the status."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -8,7 +8,7 @@ from app.web.framework.asgi import Application, Message
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED = "unmatched"
-"""The route of a request that no route handles, or that is rejected before routing."""
+"""The route recorded for a request that matches no route or is rejected before routing."""
 
 
 class Observed:
@@ -22,7 +22,7 @@ class Observed:
     @property
     def method(self) -> str:
         """The method, or `other` if unknown. A client can send any word as the method, and each one would
-        create a time series."""
+        create a new time series."""
         return self.scope["method"] if self.scope["method"] in _METHODS else "other"
 
     @property

@@ -1,7 +1,8 @@
 """Traces and request durations for OpenTelemetry: a span for each request, and within it one for each
 statement.
 
-OTLP_ENDPOINT is the collector's URL. OpenTelemetry's own variables, such as OTEL_TRACES_SAMPLER, work too.
+OTLP_ENDPOINT is the collector's URL. OpenTelemetry's own environment variables, such as
+OTEL_TRACES_SAMPLER, work too.
 """
 
 import asyncio

@@ -57,7 +57,7 @@ def refusals() -> dict[str, str]:
     return {
         "register": _("Someone tried to create an account with your e-mail address"),
         "login": _("A login attempt was rejected"),
-        "confirm": _("A wrong password was entered at confirmation"),
+        "confirm": _("A wrong password was entered when confirming the login"),
         "verify": _("A wrong password was entered when confirming the e-mail address"),
         "password_change": _("A wrong password was entered when changing the password"),
         "email_change": _("A wrong password was entered when changing the e-mail address"),
@@ -65,14 +65,14 @@ def refusals() -> dict[str, str]:
 
 
 def sentence_of(event: PublicEvent) -> str:
-    """What happened, as shown to the owner of the account."""
+    """The message that the account's owner sees for *event*."""
     refused = event.outcome == "failure" and _find(event, refusals(), REFUSALS_OF_FEATURES)
     return refused or name_of(event)
 
 
 def name_of(event: PublicEvent) -> str:
-    """What happened or was attempted, as shown to administrators. An event without a message is shown by its
-    name."""
+    """The message that administrators see for *event*, whether or not it succeeded. An event without a
+    message is shown by its name."""
     found = _find(event, sentences(), SENTENCES_OF_FEATURES)
     return found or event.event.replace("_", " ").capitalize()
 

@@ -156,7 +156,7 @@ def _converted[T](values: dict[str, Any], rules: type[T]) -> T:
 
 @contextmanager
 def taken_values_as_errors() -> Generator[None]:
-    """Show a taken value of your own unique column in the form instead of on an error page.
+    """If a value in your own unique column is taken, show the error in the form, not on an error page.
 
     Raises:
         InvalidField: the value is taken.

@@ -1,4 +1,4 @@
-"""What features add to pages: links on account pages, and parts of the login page.
+"""Lets features add links to account pages, and parts to the login page.
 
 A feature adds a link in its `install` function and marks the link's text with `N_`:
 
@@ -13,7 +13,7 @@ from app.web import App
 @dataclass(frozen=True)
 class Link:
     """A link. On administration pages, `{user_id}` in *path* is replaced with the account's id. *heading* is
-    used on the owner's page."""
+    shown only on the owner's account page."""
 
     path: str
     label: str

@@ -63,7 +63,7 @@ def previews() -> dict[str, Preview]:
 
 
 async def preview(services: Services, name: str) -> EmailMessage:
-    """The e-mail *name*, as the functions in `app/users/emails.py` create it for a sample account.
+    """The e-mail *name*, created for a sample account.
 
     Raises:
         KeyError: there is no preview with this name.

@@ -41,7 +41,7 @@ def sentences() -> dict[str, str]:
         "session_ended": _("The session has ended."),
         "sessions_ended": _("All other sessions have ended."),
         "account_deleted": _("Your account has been deleted."),
-        "deletion_scheduled": _("Your account will be deleted. To keep it, log in before then."),
+        "deletion_scheduled": _("Your account will be deleted. To keep it, log in before that happens."),
         "account_disabled": _("The account has been disabled, and its sessions have ended."),
         "account_enabled": _("The account has been enabled."),
         "account_promoted": _("The account is now a superuser."),

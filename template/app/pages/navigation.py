@@ -1,4 +1,4 @@
-"""Who can see a page, and where a form redirects to.
+"""Decides who can see a page, and where a form redirects.
 
 A handler takes one of these guards as its first parameter. `Visitor` lets everyone in. `SignedIn` sends users
 who are not logged in to the login page, which then returns them to where they were. `RecentlySignedIn` also
@@ -100,8 +100,8 @@ async def _visitor(request: Request, login: OptionalLogin) -> Login | None:
 
 
 def _copy_of(user: User) -> User:
-    """*user* with the values that are loaded now. A failed flush expires the row, but the error page's layout
-    still needs it."""
+    """A copy of *user* with the values that are currently loaded. A failed flush expires the row, but the
+    error page's layout still needs it."""
     state = inspect(user)
     copy: User = state.mapper.class_manager.new_instance()
     vars(copy).update({name: value for name, value in vars(user).items() if name in state.mapper.attrs})
@@ -145,7 +145,7 @@ async def _administrator(login: SignedIn) -> Login:
 
 
 Administrator = Annotated[Login, Depends(_administrator)]
-"""The login of a superuser. Other users get a 403."""
+"""A superuser's login. Other users get a 403."""
 
 
 async def _recent_administrator(login: Administrator, recent: RecentlySignedIn) -> Login:
@@ -153,7 +153,7 @@ async def _recent_administrator(login: Administrator, recent: RecentlySignedIn) 
 
 
 RecentAdministrator = Annotated[Login, Depends(_recent_administrator)]
-"""The login of a superuser, with a recent password check."""
+"""A superuser's login, with a recent password check."""
 
 
 def _with_return(page: str, request: Request) -> str:
@@ -165,7 +165,7 @@ def _with_return(page: str, request: Request) -> str:
 
 def _here(request: Request) -> str:
     """The page that the language form returns to: this one, unless its path contains the token from an
-    e-mailed link. No page takes a secret in its query."""
+    e-mailed link. No page accepts a secret in its query string."""
     if request.method != "GET" or "token" in request.path_params:
         return "/"
     return own_path(_with_query(request), request.path)

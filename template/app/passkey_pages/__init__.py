@@ -1,4 +1,4 @@
-"""The passkey pages: log in with a passkey, use it as a second factor, and manage your own.
+"""The passkey pages: log in with a passkey, use it as a second factor, and manage your passkeys.
 
 This folder is yours to change. The rules are in `app/passkeys`. A page can request a passkey only through
 JavaScript, which is in `static/passkeys.js`. The script puts the response into a form and submits the form.
@@ -23,7 +23,7 @@ _ = words
 
 
 def install(app: App) -> None:
-    """Add the pages, and their parts of the login page and the second factor pages."""
+    """Add the pages, and add passkeys to the login page and the second factor pages."""
     files = StaticFiles("/static/passkeys", _FOLDER / "static")
     html = app.state.html
     html.add_folder(_FOLDER / "templates")

@@ -1,6 +1,6 @@
 """The names of authenticators that store passkeys. Add more as you like.
 
-The source is a list that passkey providers maintain together, as of 2026-08-07:
+The names come from a list that passkey providers maintain jointly, as of 2026-08-07:
 https://github.com/passkeydeveloper/passkey-authenticator-aaguids
 """
 
@@ -33,5 +33,5 @@ _NAMES = {
 
 
 def name_of(aaguid: str) -> str:
-    """The default name of a passkey, for an owner who does not choose one."""
+    """The default name for a passkey whose owner does not choose one."""
     return _NAMES.get(aaguid) or _("Passkey")

@@ -189,7 +189,8 @@ def read(content: dict[str, Any] | str) -> Response:
 
 
 def verify_new(party: RelyingParty, response: Response) -> VerifiedRegistration:
-    """Verify the response from `navigator.credentials.create()`. The caller has used up the challenge.
+    """Verify the response from `navigator.credentials.create()`. The caller must have used up the
+    challenge.
 
     The authenticator's manufacturer does not matter, so attestation is neither requested nor read.
 
@@ -208,7 +209,7 @@ def verify_new(party: RelyingParty, response: Response) -> VerifiedRegistration:
 def verify(
     party: RelyingParty, response: Response, passkey: Passkey, *, must_verify: bool
 ) -> VerifiedAuthentication:
-    """Verify the response from `navigator.credentials.get()`. The caller has used up the challenge.
+    """Verify the response from `navigator.credentials.get()`. The caller must have used up the challenge.
 
     *must_verify*: the authenticator must have verified its user with a PIN, a fingerprint or similar.
 

@@ -39,7 +39,8 @@ async def make(db: AsyncSession, ceremony: Ceremony, holder: str) -> bytes:
 
 
 async def take(db: AsyncSession, challenge: bytes, ceremony: Ceremony, holder: str | None) -> bool:
-    """Use up *challenge*. Returns False if it does not exist, was used, has expired or has another holder.
+    """Use up *challenge*. Returns False if it does not exist, was already used, has expired, or was made for
+    a different ceremony or holder.
 
     *holder*: None for a client without cookies, which is recognized only by its `User-Agent`.
     """

@@ -40,8 +40,8 @@ MAX_PASSKEYS = 20
 
 
 class PasskeyRefused(ValueError):
-    """The passkey is unknown or was removed, did not verify its user (now or when it was added), or belongs
-    to an account that cannot log in."""
+    """The response is invalid, or its passkey is unknown, did not verify its user (now or when it was added),
+    or belongs to an account that cannot log in."""
 
     code = "passkey_refused"
 
@@ -147,8 +147,8 @@ class Passkeys:
         """Start a session for the owner of a passkey, without a password. *key*: see `challenges.take`.
 
         Raises:
-            PasskeyRefused: see the class. The audit log records it if a known passkey's response cannot be
-            verified, or if its account cannot log in.
+            PasskeyRefused: see the class. The audit log records the rejection if a known passkey's response
+            cannot be verified, or if its account cannot log in.
         """
         passkey, verified = await self._verify_login(db, content, key)
         user = await self._users.get_by_id(db, passkey.user_id)

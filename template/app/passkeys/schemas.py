@@ -12,7 +12,7 @@ from app.users.schemas import Secret
 
 type Credential = Annotated[
     dict[str, Any],
-    msgspec.Meta(description="What `navigator.credentials` returns, as JSON (`credential.toJSON()`)."),
+    msgspec.Meta(description="The credential from `navigator.credentials`, as JSON (`credential.toJSON()`)."),
 ]
 Name = Annotated[
     str, msgspec.Meta(max_length=64, description="If empty, the authenticator's name is used, if known.")

@@ -34,8 +34,8 @@ LEASE = timedelta(seconds=60)
 by more than this."""
 
 WRONG_CLOCK = timedelta(days=1)
-"""A time this far in the future was written while a clock was wrong. This must be much longer than `LEASE`,
-so that a process with a slow clock does not mistake other processes' times for wrong ones."""
+"""A time this far in the future must have been written while a clock was wrong. This must be much longer than
+`LEASE`, so that a process with a slow clock does not mistake other processes' times for wrong ones."""
 
 
 class TaskIsRunning(Exception):

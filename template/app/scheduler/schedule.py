@@ -68,15 +68,15 @@ def scheduled(expression: str, *, zone: str = "UTC") -> Callable[[Work], Schedul
             _zone(zone)
         except (KeyError, OSError, ValueError) as error:
             raise ScheduleError(
-                f"{where}: the time zone {zone!r} is not known. Write one like Europe/Berlin, or leave out"
+                f"{where}: the time zone {zone!r} is not known. Use one such as Europe/Berlin, or leave out"
                 " `zone=` for UTC."
             ) from error
         try:
             task.after(datetime.now(UTC))
         except CronSimError as error:
             raise ScheduleError(
-                f"{where}: {str(error).lower()}. Write minute, hour, day of the month, month and day of the"
-                ' week, such as "0 3 * * *" for 03:00 every day.'
+                f"{where}: {str(error).lower()}. Write the minute, hour, day of the month, month and day"
+                ' of the week, such as "0 3 * * *" for 03:00 every day.'
             ) from error
         except StopIteration:
             raise ScheduleError(f"{where}: the expression matches no time in the next 50 years.") from None

@@ -1,4 +1,4 @@
-"""The second factor pages: use a factor at login, manage your own, and reset an account's factors.
+"""The second factor pages: use a factor at login, manage your factors, and reset an account's factors.
 
 This folder is yours to change. The rules are in `app/second_factors`. Each factor has its own pages folder,
 such as `app/totp_pages`, and adds its part to the pages here (`parts.py`).
@@ -34,7 +34,7 @@ def install(app: App) -> None:
         links.Link(
             account.PAGE,
             N_("Manage your second factors"),
-            N_("What a login asks for after the password, and your recovery codes."),
+            N_("An extra step after your password at login, and your recovery codes."),
             heading=N_("Second factors"),
         ),
     )

@@ -1,4 +1,4 @@
-"""The contents of the second factor forms."""
+"""The fields of the second factor forms."""
 
 from app.second_factors.factors import RECOVERY_CODE, Answer
 from app.users.schemas import Secret
@@ -10,12 +10,12 @@ class AnswerForm(Secret):
     code: str = ""
     recovery_code: str = ""
     credential: str = ""
-    """JSON, as `navigator.credentials.get()` returns it."""
+    """The result of `navigator.credentials.get()`, as JSON."""
     next: str = ""
 
 
 def answer_of(form: AnswerForm) -> Answer:
-    """The answer in *form*: the field that is filled in."""
+    """The answer in *form*, from whichever field is filled in."""
     for method, value in ((RECOVERY_CODE, form.recovery_code), ("credential", form.credential)):
         if value:
             return Answer(method, value)

@@ -55,7 +55,7 @@ async def finish_login(
     except WrongFactor as error:
         return await _ask_at_login(request, factors, db, ticket, form.next, {answer.method: str(error)})
     except LoginExpired:
-        # The page is a response, not an error, so it would commit the use of a recovery code and its e-mail.
+        # Unlike an error, a response commits: it would store the use of a recovery code and its e-mail.
         await db.rollback()
         return _begin_again(request, form.next)
     take_login_key(request)
@@ -106,7 +106,8 @@ async def _ask_at_login(
     next: str,
     errors: Errors | None = None,
 ) -> Response:
-    """The page that asks for the second factor to finish *ticket*'s login. Five wrong answers end it."""
+    """The page that asks for the second factor to finish *ticket*'s login. Five wrong answers end the
+    login."""
     try:
         _, user = await factors.waiting(db, ticket)
     except LoginExpired:
@@ -122,7 +123,7 @@ def _begin_again(request: Request, next: str) -> Response:
 def _ask(
     request: Request, template: str, methods: list[str], next: str, errors: Errors | None = None
 ) -> Response:
-    """The forms for *methods*. They never repeat the answer, which may be a correct one with a typo."""
+    """The forms for *methods*. They never redisplay the answer, which may be the right one with a typo."""
     return html_page(
         request,
         template,

@@ -1,4 +1,4 @@
-"""What a factor adds to the pages: the form that asks for it, and its section on the user's factors page.
+"""Lets each factor add a form that asks for it, and a section on the user's factors page.
 
 A factor's pages add their part in `install` and mark its label with `N_`:
 
@@ -21,13 +21,13 @@ type ValuesOf = Callable[[Request, AsyncSession, User], Awaitable[dict[str, Any]
 
 
 async def no_values(request: Request, db: AsyncSession, user: User) -> dict[str, Any]:
-    """No additional values, for a section that needs only those of the page."""
+    """No additional values, for a section that needs only the page's own."""
     return {}
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one factor adds to the pages. Templates are paths relative to the folders of `app.state.html`."""
+    """A factor's additions to the pages. Templates are paths relative to the folders of `app.state.html`."""
 
     name: str
     """`Factor.name`: the factor's name in the audit log."""
@@ -36,9 +36,9 @@ class Part:
     method: str
     """`Factor.method`: the form field with the answer."""
     ask: str
-    """The template of the form that asks for the factor, both at login and when confirming. Its variables are
-    `action` (the URL to submit the form to), `next` (which the form submits), `button` (the button's text)
-    and `errors`."""
+    """The template of the form that asks for the factor, both at login and when confirming a login. Its
+    variables are `action` (the URL to submit the form to), `next` (which the form submits), `button` (the
+    button's text) and `errors`."""
     section: str
     """The template of the factor's section on the user's factors page. Its variables are `account`, `names`
     (the names of the account's factors) and those from *values_of*."""

@@ -74,7 +74,7 @@ class LastFactor(ValueError):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the client sends for a factor. *method* is the name of its field, such as `code`."""
+    """A client's answer for a factor. *method* is the name of its field, such as `code`."""
 
     method: str
     value: str
@@ -85,7 +85,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Ticket:
-    """What a client sends to finish a login.
+    """A pending login's ticket, as sent by the client.
 
     *key*: from the browser's cookie. *kind*: the kind of session to start, or empty for either."""
 
@@ -130,8 +130,8 @@ class Factor(Protocol):
         ...
 
     async def remove(self, db: AsyncSession, user: User, item: str | None = None) -> bool:
-        """Remove this factor from the account, or only the *item* with this id. Returns False if it does not
-        exist."""
+        """Remove this factor from the account, or only the item with the id *item*. Returns False if it does
+        not exist."""
         ...
 
 
@@ -147,7 +147,7 @@ class Factors:
         self._factors[factor.method] = factor
 
     def of_kind[Kind](self, kind: type[Kind]) -> Kind:
-        """The factor of this class. Raises LookupError if there is none."""
+        """The factor whose class is *kind*. Raises LookupError if there is none."""
         for factor in self._factors.values():
             if isinstance(factor, kind):
                 return factor
@@ -340,8 +340,8 @@ class Factors:
     async def remove(
         self, db: AsyncSession, user: User, factor: Factor, item: str | None = None, *, session: UserSession
     ) -> None:
-        """Remove one of the owner's factors, or only its *item*. Removing the last factor also removes the
-        recovery codes.
+        """Remove one of the owner's factors, or only its item with the id *item*. Removing the last factor
+        also removes the recovery codes.
 
         Raises:
             NoSecondFactor: the account does not have this factor.
@@ -362,7 +362,7 @@ class Factors:
         """Remove all factors from an account whose owner has lost them, and end all of its sessions.
 
         For administrators, who must make sure that the request comes from the owner. Returns the names of the
-        factors.
+        removed factors.
 
         Raises:
             NoSecondFactor: the account has no second factor.

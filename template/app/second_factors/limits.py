@@ -1,4 +1,4 @@
-"""The rate limits for second factors, added to the table in `app/users/rate_limits.py`. Change the numbers as
+"""The rate limits for second factors, added to the table in `app/users/rate_limits.py`. Adjust the numbers as
 you like."""
 
 from app.users.rate_limits import LIMITS, Limit

@@ -37,7 +37,7 @@ async def spend(db: AsyncSession, user_id: str, code: str) -> bool:
 
 
 async def remove(db: AsyncSession, user_id: str) -> None:
-    """Remove all codes of an account."""
+    """Remove all of an account's codes."""
     await db.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
 
 

@@ -1,4 +1,4 @@
-"""Finish a login, confirm with a factor, and manage an account's factors. The rules are in
+"""Finish or confirm a login with a factor, and manage an account's factors. The rules are in
 `factors.py`."""
 
 from typing import Annotated

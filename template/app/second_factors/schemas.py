@@ -20,7 +20,7 @@ class FactorAnswer(Secret):
     credential: Annotated[
         dict[str, Any] | None,
         msgspec.Meta(
-            description="A passkey's response: what `navigator.credentials.get()` returns, as JSON."
+            description="A passkey's response: the result of `navigator.credentials.get()`, as JSON."
         ),
     ] = None
 
@@ -38,7 +38,7 @@ class RecoveryCodes(Secret):
 
 
 class AccountFactors(msgspec.Struct):
-    """The second factors of an account."""
+    """An account's second factors."""
 
     factors: Annotated[list[str], msgspec.Meta(description="The names of the factors, such as `totp`.")]
     recovery_codes: Annotated[int, msgspec.Meta(description="How many recovery codes are left.")]

@@ -1,4 +1,4 @@
-"""Finds connections that leave this machine without TLS. Production rejects them (ASVS 12.3.1).
+"""Finds connections that leave this machine without TLS. They are rejected in production (ASVS 12.3.1).
 Template-owned."""
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def unencrypted(settings: "Settings") -> Iterator[str]:
             yield from _sentence("REDIS_URL", "begin with rediss://", settings, redis.host or "")
     if settings.mail_backend == "smtp" and settings.smtp_security == "none":
         if settings.smtp_password is not None:
-            yield "SMTP_SECURITY: must be starttls or tls when there is an SMTP_PASSWORD."
+            yield "SMTP_SECURITY: must be starttls or tls if SMTP_PASSWORD is set."
         else:
             yield from _sentence("SMTP_SECURITY", "be starttls or tls", settings, settings.smtp_host)
 

@@ -25,7 +25,7 @@ def require(settings: "Settings") -> None:
     """Reject settings that would have no effect.
 
     Raises:
-        SettingsError: there are such settings. The message names each one and its feature.
+        SettingsError: a setting's feature is not installed. The message names each setting and its feature.
     """
     if problems := list(_without_effect(settings)):
         raise SettingsError("\n".join(problems))
@@ -38,6 +38,6 @@ def _without_effect(settings: "Settings") -> Iterator[str]:
         for name in names:
             if name in settings.model_fields_set:
                 yield (
-                    f"{name.upper()}: has no effect without the feature {feature}. Add it with"
+                    f"{name.upper()}: has no effect without the {feature} feature. Add it with"
                     f" `uv run app add {feature}`, or remove the setting."
                 )

@@ -1,4 +1,4 @@
-"""Finds the settings and packages that the chosen mail backend lacks. Template-owned."""
+"""Finds missing settings and packages that the chosen mail backend needs. Template-owned."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -20,7 +20,7 @@ def lacking(settings: "Settings") -> Iterator[str]:
     backend = settings.mail_backend
     for name in _NEEDED.get(backend, []):
         if not getattr(settings, name):
-            yield f"{name.upper()}: must be set with MAIL_BACKEND={backend}."
+            yield f"{name.upper()}: must be set if MAIL_BACKEND is {backend}."
     if backend == "ses" and find_spec("boto3") is None:
         yield "MAIL_BACKEND: ses needs the boto3 package; install it with `uv add boto3`."
     if bool(settings.aws_access_key_id) != bool(settings.aws_secret_access_key):

@@ -1,8 +1,8 @@
 """Support for poolers that give each transaction a different PostgreSQL connection. Template-owned.
 
 Examples are Supabase's port 6543 and PgBouncer with `pool_mode = transaction`. A prepared statement belongs
-to the connection that created it, and asyncpg names its statements by number. As a result, the next
-transaction would not find its statement, or would find another client's. With `?pgbouncer=true` or
+to the connection that created it, and asyncpg names its statements with a counter. As a result, the next
+transaction might not find its statement, or might find another client's. With `?pgbouncer=true` or
 `?prepared_statement_cache_size=0` in DATABASE_URL, statements are not cached and have unique names. This
 costs a round trip per query, so omit the parameter if the pooler supports prepared statements (Neon,
 PgBouncer 1.21 or newer with `max_prepared_statements`).
@@ -16,13 +16,13 @@ from sqlalchemy import URL, Engine, event
 
 def allow_poolers() -> None:
     """Make every engine in this process, including those of commands and migrations, support these poolers.
-    The settings call this function, because every engine gets its URL from them."""
+    Importing the settings calls this function, because every engine gets its URL from them."""
     if not event.contains(Engine, "do_connect", _keep_no_statements):
         event.listen(Engine, "do_connect", _keep_no_statements)
 
 
 def is_behind_pooler(url: URL) -> bool:
-    """Whether *url* indicates a pooler, where LISTEN and prepared statements end with the transaction."""
+    """Whether *url* indicates a pooler. Then LISTEN and prepared statements end with the transaction."""
     return url.query.get("prepared_statement_cache_size") == "0"
 
 

@@ -50,7 +50,7 @@ _WITHOUT_EFFECT = frozenset(
         "sslcompression",
         "sslsni",  # asyncpg always sends the host name.
         "tcp_user_timeout",
-        "uselibpqcompat",  # For node-postgres: gives sslmode its libpq meaning, which it always has here.
+        "uselibpqcompat",  # For node-postgres: makes sslmode work as in libpq, which it always does here.
     }
 )
 """Parameters that asyncpg does not support and that are safe to drop."""
@@ -94,7 +94,7 @@ def for_asyncpg(url: URL) -> URL:
             " set to disable, allow, prefer, require, verify-ca or verify-full"
         )
     if not query.keys() <= set(_KNOWN):
-        raise ValueError(f"has an unknown parameter after the ?; allowed are sslmode, {', '.join(_KNOWN)}")
+        raise ValueError(f"has an unknown parameter after the ?; use only sslmode, {', '.join(_KNOWN)}")
     return url if query == dict(url.query) else url.set(query=query)
 
 

@@ -39,7 +39,7 @@ def _secret_keys(values: list[SecretStr]) -> list[SecretStr]:
     if any(len(each.get_secret_value()) < 32 for each in values):
         raise ValueError("must be a comma-separated list of earlier keys of at least 32 characters each")
     if len({each.get_secret_value() for each in values}) < len(values):
-        raise ValueError("must not contain a key twice")
+        raise ValueError("must not contain the same key twice")
     return values
 
 
@@ -57,9 +57,9 @@ def _sentry_dsn(value: SecretStr | None) -> SecretStr | None:
     if value is not None:
         dsn = value.get_secret_value()
         if not _is_web_url(dsn) or not re.fullmatch(r"/(?:[^/?#]+/)*[0-9]+", urlsplit(dsn).path):
-            raise ValueError("must be the DSN of a project, such as https://key@sentry.example.org/1")
+            raise ValueError("must be a project's DSN, such as https://key@sentry.example.org/1")
         if not urlsplit(dsn).username:
-            raise ValueError("must contain the key of a project, such as https://key@sentry.example.org/1")
+            raise ValueError("must contain the project's key, as in https://key@sentry.example.org/1")
     return value
 
 
@@ -90,7 +90,9 @@ def _brand_color(value: str) -> str:
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", value):
         raise ValueError("must be a color such as #0969da")
     if _contrast_with_white(value) < 4.5:
-        raise ValueError("must be darker: white text on it needs a contrast of 4.5 (WCAG 2.2, 1.4.3)")
+        raise ValueError(
+            "must be darker: white text on it needs a contrast ratio of at least 4.5 (WCAG 2.2, 1.4.3)"
+        )
     return value.lower()
 
 
@@ -254,7 +256,7 @@ def _host_names(values: list[str]) -> list[str]:
     except ValueError:
         raise ValueError(
             "must be a comma-separated list of host names, such as app.example.org,"
-            " without https://, port or *"
+            " without https://, a port or *"
         ) from None
 
 

@@ -92,7 +92,7 @@ class Totp:
         return secret
 
     async def pending_secret(self, db: AsyncSession, user: User) -> str | None:
-        """The secret that `begin` generated, or None if there is none or a code has confirmed it."""
+        """The secret that `begin` generated, or None if there is none or it has been confirmed."""
         row = await db.get(TotpSecret, user.id, populate_existing=True)
         return self._open(row) if row is not None and row.confirmed_at is None else None
 
@@ -159,7 +159,7 @@ def digits_of(code: str) -> str:
     """*code* in ASCII digits, without spaces or hyphens. Empty if it contains any other characters or is much
     too long.
 
-    Some keyboards produce digits in other scripts, and the same code must not count as two.
+    Some keyboards produce digits in other scripts, which are equivalent to ASCII digits.
     """
     if len(code) > MAX_LENGTH:
         return ""

@@ -80,7 +80,7 @@ async def update(
 
     These changes end every session and invalidate every older token: a new address, a new password,
     unverifying the address, disabling the account, setting *must_reset_password*, and making the owner a
-    superuser if superusers must have a second factor. A new password also unlocks the account. Checking and
+    superuser if REQUIRE_SECOND_FACTOR is `admins`. A new password also unlocks the account. Checking and
     hashing a password takes time, so commit first if *db* has an open transaction.
 
     *must_reset_password*: the password is rejected, as if it were wrong, until the owner sets a new one with
@@ -137,15 +137,15 @@ async def _apply(self: "UserManager", db: AsyncSession, user: User, changes: dic
         changes.get("is_superuser") is True and self.require_second_factor == "admins"
     )
     if "email" in changes or "hashed_password" in changes or taken_away:
-        # Let the database increment it, so that the second of two simultaneous changes also invalidates the
-        # tokens issued since the first.
+        # Let the database increment the version, so that the second of two simultaneous changes also
+        # invalidates the tokens issued since the first.
         values["password_version"] = self.model.password_version + 1
     try:
         async with self._unique_email(db, changes.get("email", user.email)):
             for name, value in values.items():
                 setattr(user, name, value)
     except UserAlreadyExists:
-        # A page shows the account again, but the rollback has expired these attributes.
+        # The caller may still show the account, but the rollback has expired these attributes.
         await db.refresh(user)
         raise
     await db.refresh(user)
@@ -207,7 +207,8 @@ async def delete(self: "UserManager", db: AsyncSession, user: User) -> None:
             await db.flush()
             await _delete(db, this_one.execution_options(synchronize_session=False))
     except AccountInUse:
-        # A page shows the account again, but the rollback has expired the attributes that the hook changed.
+        # The caller may still show the account, but the rollback has expired the attributes that the hook
+        # changed.
         await db.refresh(user)
         raise
     audit.record(db, "delete", user.id)
@@ -222,7 +223,7 @@ async def _delete(db: AsyncSession, statement: Delete) -> None:
 
 
 async def delete_due(self: "UserManager", db: AsyncSession, *, skip: int = 0) -> bool:
-    """Delete one account whose grace period has passed, skipping the first *skip* of them. Returns False if
+    """Delete one of the accounts whose grace period has passed, skipping the first *skip*. Returns False if
     none is left."""
     due = select(self.model).where(self.model.delete_after <= clock.now())
     due = due.order_by(self.model.delete_after, self.model.id).offset(skip).limit(1)

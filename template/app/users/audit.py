@@ -119,7 +119,7 @@ async def browsers_of_logins(
 
 
 async def number_of_failures(db: AsyncSession, user_id: str, event: str, *, since: datetime) -> int:
-    """How often *event* has failed for *user_id* since the time *since*, including in this transaction."""
+    """How many times *event* has failed for *user_id* from *since* onward, including in this transaction."""
     await db.flush()
     failures = select(func.count()).where(
         AuditEvent.user_id == user_id,

@@ -103,8 +103,8 @@ def limited_by(row: str) -> Any:
 
 @responds(_TOO_MANY, _NOT_CHECKED)
 async def within_wrong_passwords(request: Request, users: Users) -> None:
-    """On login routes, reject requests from IP addresses with too many wrong passwords before the body is
-    read.
+    """On login routes, before the body is read, reject requests from IP addresses with too many wrong
+    passwords.
 
     A browser that is known for any account is let through, because the account is not known until the body is
     read.
@@ -194,7 +194,7 @@ async def _write_down(users: UserManager, db: AsyncSession, session: UserSession
         async with separate_transaction(db) as db:
             await users.sessions.seen(db, session)
     except SQLAlchemyError as error:
-        logger.warning("last_seen_at of a session was not updated (%s)", type(error).__name__)
+        logger.warning("a session's last_seen_at was not updated (%s)", type(error).__name__)
 
 
 FoundLogin = Annotated[Login | Problem, Depends(find_login)]

@@ -32,9 +32,10 @@ _CHARACTERS = re.compile(r"[A-Za-z0-9_-]+")
 class DeviceCookies:
     """Creates and reads the cookie, which contains the browser's id, a seal, and a mark for each account.
 
-    A mark contains a MAC of the account's id, the time the mark was made (in seconds), and a MAC of both and
-    the account's `password_version`. A mark expires after `LIFETIME`, or when the password changes. So an
-    attacker who once logged in becomes a stranger again when the owner sets a new password.
+    A mark contains a MAC of the account's id, the time the mark was made (in seconds), and a MAC of those two
+    values plus the account's `password_version`. Both MACs also cover the browser's id. A mark expires after
+    `LIFETIME`, or when the password changes. So an attacker who once logged in becomes a stranger again when
+    the owner sets a new password.
     """
 
     def __init__(self, keys: KeyRing) -> None:
@@ -66,7 +67,7 @@ class DeviceCookies:
         account = self._mac("account", browser, user_id)
         made_at = f"{int(clock.now().timestamp()):0{_TIME_LENGTH}x}"
         mark = account + made_at + self._mac(*_known(account, made_at, browser, password_version))
-        # Only the browser's id is sealed, so the rest may be anything.
+        # The seal covers only the browser's id, so the rest could contain anything.
         possible = [each for each in marks if len(each) == _MARK_LENGTH and _CHARACTERS.fullmatch(each)]
         others = [each for each in possible if not self._is_of(each, browser, user_id)]
         return ".".join([browser, self._mac("seal", browser), mark, *others[: MAX_ACCOUNTS - 1]])

@@ -59,11 +59,11 @@ RESET_REQUIRED = N_(
     "An administrator requires you to set a new password. You cannot log in with your current password until"
     " you have set a new one."
 )
-"""The extra sentence in reset e-mails to owners who must set a new password."""
+"""Extra text in reset e-mails to owners who must set a new password."""
 
 
 def in_language_of_user[Mail: Callable[..., Awaitable[None]]](mail: Mail) -> Mail:
-    """Decorate *mail* so that it runs in the language set by the user who is its first argument."""
+    """Decorate *mail*, whose first argument is a user, to run in the language that this user has set."""
 
     @wraps(mail)
     async def translated(user: User, *args: Any, **kwargs: Any) -> None:
@@ -144,7 +144,7 @@ async def mail_invitation(db: AsyncSession, email: str, token: str) -> None:
 
 @dataclass(frozen=True)
 class Notice:
-    """The text of a security notice to the owner of an account."""
+    """The text of a security notice to an account's owner."""
 
     heading: str
     sentence: str
@@ -375,7 +375,7 @@ def in_words(seconds: int) -> str:
 
 def _link(template: str, token: str) -> str:
     if "{token}" not in template:
-        raise ValueError("The URL of a link must contain {token} in place of the token: " + template)
+        raise ValueError("A link's URL must contain {token} as a placeholder for the token: " + template)
     return template.replace("{token}", token)
 
 

@@ -1,7 +1,7 @@
-"""The exceptions that the users module raises. The response to each is in `routes/error_handlers.py`.
+"""The exceptions that the users module raises. `routes/error_handlers.py` defines the responses.
 
-`code` is the machine-readable name of the error in that response. Clients rely on these codes, so do not
-change them. `TokenError` comes from hawkapi-auth, whose checks also raise it.
+`code` is the error's machine-readable name in the response. Clients rely on these codes, so do not change
+them. `TokenError` comes from hawkapi-auth, whose checks also raise it.
 """
 
 from hawkapi_auth import TokenError as TokenError
@@ -56,7 +56,7 @@ class SecondFactorRequired(Exception):
     """The password or e-mailed code is correct, but the account also requires its second factor.
 
     *methods*: what the client can send, such as `code`. *ticket* continues the login, and is empty for a
-    logged-in user who is confirming a password. *browser_key* is for the browser that started the login.
+    logged-in user who is confirming a password. *browser_key* ties the login to the browser that started it.
     """
 
     code = "second_factor_required"
@@ -92,7 +92,7 @@ class WrongPassword(ValueError):
 
 
 class HashingBusy(Exception):
-    """The queue of hashes is full (HASH_QUEUE). The client gets a 503 immediately instead of waiting."""
+    """The password hashing queue is full (HASH_QUEUE). The client gets a 503 at once instead of waiting."""
 
     code = "busy"
 

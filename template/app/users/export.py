@@ -31,7 +31,7 @@ _json = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def everything_about(services: Services, user: User) -> AsyncGenerator[bytes]:
-    """An `Export` as JSON, in parts: the account, the rows that refer to it and its events. Columns marked
+    """An `Export` as JSON, in chunks: the account, the rows that refer to it and its events. Columns marked
     SECRET are left out."""
     return _document(services, user.id, account_of(user))
 
@@ -58,7 +58,7 @@ async def _document(services: Services, user_id: str, account: dict[str, Any]) -
 
 
 async def _array(batches: AsyncIterator[Sequence[Any]]) -> AsyncGenerator[bytes]:
-    """A JSON array in parts, with one item per line."""
+    """A JSON array in chunks, with one item per line."""
     yield b"["
     between = b"\n"
     async for batch in batches:

@@ -142,5 +142,5 @@ async def accept_invitation(
         invitation = await self.invitations.of_token(db, token)
     user = await self.create(db, email=invitation.email, password=password, is_verified=True, **extra)
     if not await self.invitations.remove(db, invitation.id):
-        raise TokenError("invitation was used already")
+        raise TokenError("invitation has already been used")
     return user

@@ -39,13 +39,13 @@ class MailTokens:
     """Issues and checks tokens for one purpose."""
 
     def __init__(self, *, keys: KeyRing, audience: str, lifetime: int) -> None:
-        """*audience*: what the tokens are for. *lifetime*: how long they are valid, in seconds."""
+        """*audience*: the purpose of the tokens. *lifetime*: how long they are valid, in seconds."""
         self._keys = keys
         self._audience = audience.encode()
         self._lifetime = lifetime
 
     def issue(self, subject: str, *, password_version: int = 0, email: str | None = None) -> str:
-        """A token for *subject*, the id of an account or invitation. It is sent to *email*."""
+        """A token for *subject*, the id of an account or invitation. *email*: the address to send it to."""
         expires = int(clock.now().timestamp()) + self._lifetime
         is_uuid, packed = _packed(subject)
         # The random bytes only make each token different. They add no security.

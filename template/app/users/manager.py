@@ -107,7 +107,7 @@ def _default_hasher() -> PasswordHasher:
 
 @dataclass
 class UserManager:
-    """Operations on accounts. Hooks are plain attributes: assign another function to replace one.
+    """Operations on accounts. Hooks are plain attributes: assign a different function to replace one.
 
     A hook runs inside its event's transaction. Writes through `app.database.session_of(user)` belong to that
     transaction, and an exception rolls back everything, including the event.
@@ -132,7 +132,7 @@ class UserManager:
     on_before_delete: UserHook = no_hook
     # Your own hooks go below; template updates never touch them.
     send_dummy_mail: Callable[[AsyncSession, str], Awaitable[None]] | None = None
-    """Does the same work as sending an e-mail, for addresses that do not get one."""
+    """Does the same work as sending an e-mail, for addresses that will not receive one."""
     withhold: Callable[[AsyncSession, str], None] | None = None
     """Discards this transaction's e-mails to an address, at the same cost as sending them."""
     notify: Notify | None = None
@@ -274,10 +274,10 @@ class UserManager:
         return user
 
     async def _try_columns(self, db: AsyncSession, extra: dict[str, Any]) -> None:
-        """Raise the error that the database raises if it rejects *extra*, such as a taken user name.
+        """Raise the database's error if it rejects *extra*, for example because a user name is taken.
 
-        Otherwise, an accepted value would reveal that the address is taken: for a free address, the same
-        value is rejected. The trial account is removed again.
+        Otherwise, only free addresses would get this error, which would reveal that the others are taken. The
+        trial account is rolled back.
         """
         if not extra:
             return
@@ -295,8 +295,8 @@ class UserManager:
         device cookie, if there is one.
 
         Raises:
-            InvalidCredentials: the account does not exist, the password is wrong, or the correct password is
-            currently not sufficient (see `_opens`).
+            InvalidCredentials: the account does not exist, the password is wrong, or the password is correct
+            but not currently sufficient (see `_opens`).
             InactiveUser: the password is correct, but the account is disabled.
             SecondFactorRequired: the password is correct, but the account has a second factor.
             TooManyRequests: too many recent wrong passwords. This password was not checked.
@@ -458,7 +458,7 @@ class UserManager:
             expected_email=user.email,
         )
         if user.is_verified:
-            raise TokenError("token was used already")
+            raise TokenError("token has already been used")
         return user
 
     async def verify(
@@ -493,7 +493,7 @@ class UserManager:
             values["hashed_password"] = await self.hasher.hash(secrets.token_urlsafe(32))
             values["password_version"] = user.password_version + 1
         if not await self._change_once(db, user, self.model.is_verified.is_(False), **values):
-            raise TokenError("token was used already")
+            raise TokenError("token has already been used")
         audit.record(db, "verify", user.id, method="link", details={"password_kept": is_theirs})
         await self.on_after_verify(user)
         if not is_theirs:
@@ -561,7 +561,7 @@ class UserManager:
         verifies = self.must_verify and not user.is_verified
         also: dict[str, Any] = {"is_verified": True} if verifies else {}
         if not await self._set_password(db, user, new_password, must_reset_password=False, **also):
-            raise TokenError("token was used already")
+            raise TokenError("token has already been used")
         audit.record(db, "password_reset", user.id, method="link", details={"verified": verifies})
         await self.send_notice(user, "password_changed")
         if verifies:
@@ -778,8 +778,7 @@ class UserManager:
         return await self.mark_as_recent(db, user, session, method="password")
 
     async def factor_methods_of(self, db: AsyncSession, user: User) -> list[str]:
-        """What *user* can confirm with instead of a password, such as `code`. Empty if they have no second
-        factor."""
+        """The second factor methods that *user* can confirm with, such as `code`. Empty if there are none."""
         if self.second_factors is None:
             return []
         async with released(db):
@@ -788,7 +787,7 @@ class UserManager:
     async def mark_as_recent(
         self, db: AsyncSession, user: User, session: UserSession, *, method: str
     ) -> IssuedSession | None:
-        """Mark *session* as recently authenticated. The caller has already authenticated the user by
+        """Mark *session* as recently authenticated. The caller has already authenticated the user with
         *method*."""
         issued = await self.sessions.confirm(db, session, user)
         audit.record(db, "confirm", user.id, method=method, details={"session": session.id})
@@ -845,7 +844,7 @@ class UserManager:
             raise WrongPassword(field="current_password")
         issued = await self.sessions.reissue(db, session, user)
         if await self.factor_methods_of(db, user):
-            # If the account has a second factor, a password alone does not make a login recent.
+            # If the account has a second factor, the password is not enough to make a login recent.
             issued.session.authenticated_at = session.authenticated_at
         audit.record(db, "password_change", user.id, method="password")
         await self.send_notice(user, "password_changed")
@@ -963,7 +962,7 @@ class UserManager:
         except IntegrityError:
             changed = False
         if not changed:
-            raise TokenError("token was used already, or the address is taken")
+            raise TokenError("token has already been used, or the address is taken")
         if login is not None and owned:
             await self.sessions.keep(db, login[1], user)
         audit.record(db, "email_change", user.id, method="link")
@@ -1121,7 +1120,7 @@ class UserManager:
         return current is not None
 
     async def do_dummy_work(self, db: AsyncSession) -> None:
-        """Do as much work as sending an e-mail would, for an address that does not get one."""
+        """Do as much work as sending an e-mail, for an address that will not receive one."""
         token = self.tokens.issue_reset(str(uuid4()), email="nobody@localhost")
         if self.send_dummy_mail is not None:
             await self.send_dummy_mail(db, token)
@@ -1129,7 +1128,7 @@ class UserManager:
     async def send_notice(
         self, user: User, notice: str, *, to: str | None = None, is_verified: bool | None = None
     ) -> None:
-        """E-mail a notice, unless the mailbox has received too many.
+        """E-mail a notice, unless too many have been sent recently.
 
         *is_verified*: whether the account was verified before the event.
 
@@ -1220,5 +1219,5 @@ def _is_past_deletion(user: User) -> bool:
 
 
 def _accepts_password(user: User, known: str) -> bool:
-    """Whether a correct password is accepted, at login or together with an e-mailed link."""
+    """Whether a correct password is accepted, at login or to confirm an action."""
     return not user.must_reset_password and (bool(known) or user.failed_logins < MAX_FAILED_LOGINS)

@@ -60,7 +60,7 @@ class User(Base):
     """Set by an administrator. The password is rejected until the owner sets a new one with an
     e-mailed link."""
     pending_email: Mapped[str | None] = mapped_column(String(320), default=None)
-    """The requested new address. It has no effect until its link is used."""
+    """The requested new address. It takes effect when the e-mailed link is used."""
     language: Mapped[str | None] = mapped_column(String(35), default=None)
     """The language code for pages, errors and e-mails. None means the language of each request."""
     delete_after: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
@@ -117,8 +117,8 @@ class UserSession(Base):
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
     """The absolute limit, which never changes."""
     lacks_factor: Mapped[bool] = mapped_column(Boolean, default=False, server_default="0")
-    """True if the account required a second factor but had none when the session started. Such a session can
-    be used only to set one up."""
+    """True if the account required a second factor but had none when the session started. The session can
+    then be used only to set one up."""
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     ip_address: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(512))

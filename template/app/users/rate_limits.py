@@ -85,15 +85,15 @@ type _Bucket = tuple[str, Rate]
 
 
 class Attempt:
-    """A password check in progress. It counts as wrong unless `uncount` is called."""
+    """A password or second factor that is being checked. It counts as wrong unless `uncount` is called."""
 
     def __init__(self, limiter: Limiter, buckets: list[_Bucket]) -> None:
         self._limiter = limiter
         self._buckets = buckets
 
     async def uncount(self) -> None:
-        """Undo the count of this attempt, because the password was correct or could not be checked. Other
-        attempts still count."""
+        """Remove this attempt from the counts, because it succeeded or could not be checked. Other attempts
+        still count."""
         await _refund(self._limiter, self._buckets)
 
 
@@ -115,7 +115,7 @@ class Limits:
             raise TooManyRequests(wait) if ip else TooManyRequests(wait, OF_THE_ACCOUNT)
 
     async def begin(self, row: str, *, account: str) -> "Attempt":
-        """Like `count`, but the caller can undo the count if the check succeeds."""
+        """Like `count`, but returns an attempt that the caller can uncount if the check succeeds."""
         buckets = _buckets(f"{row}:account", account, self._table.get(row, Limit()).account)
         if wait := await self._acquire(buckets):
             logger.warning("the rate limit for %s was reached", row)
@@ -132,9 +132,9 @@ class Limits:
         return True
 
     async def may_record(self, event: str, *, ip: str, account: str = "") -> bool:
-        """Whether *event* may be recorded in the audit log again. False for events without a row.
+        """Whether another *event* may be recorded in the audit log. False for events without a row.
 
-        All clients without an IP address share one count, so that they cannot fill the log.
+        All clients whose IP address is unknown share one count, so that they cannot fill the log.
         """
         limit = self._table.get(event)
         if limit is None:
@@ -155,8 +155,8 @@ class Limits:
     async def begin_attempt(self, *, account: str, ip: str, known: str = "") -> Attempt:
         """Count a password as wrong before it is checked, so that simultaneous attempts are counted too.
 
-        *known*: the known browser or session. Its wrong passwords also count toward the account. Strangers'
-        wrong passwords do not count toward the browser.
+        *known*: the known browser or session. Its wrong passwords also count toward the account's limit.
+        Strangers' wrong passwords do not count toward the browser's limit.
 
         Raises:
             TooManyRequests: a limit has been reached. The password must not be checked.
@@ -172,8 +172,8 @@ class Limits:
             pair = f"{account} {ip}" if ip else ""
             buckets = [
                 *_buckets("wrong_password:ip", ip, limit.ip),
-                # Taken before the account's buckets, so that one IP address can use up only its share of
-                # them.
+                # This comes before the account's buckets, so that one IP address can use up only its share
+                # of them.
                 *_buckets("wrong_password:ip_and_account", pair, limit.ip_and_account),
                 *of_account,
             ]

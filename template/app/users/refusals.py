@@ -1,7 +1,7 @@
 """Record rejected requests in the audit log, so that operators can notice an attack.
 
-Each client network gets a limited number of events per window (`rate_limits.py`), so that a client cannot
-fill the log. Each event has its own transaction, because the rejected request's transaction is rolled back.
+The number of events per client network is limited (`rate_limits.py`), so that no client can fill the log.
+Each event has its own transaction, because the rejected request's transaction is rolled back.
 """
 
 import logging

@@ -200,7 +200,7 @@ class PublicSession(msgspec.Struct):
     ip_address: str
     user_agent: str
     browser: str
-    is_current: Annotated[bool, msgspec.Meta(description="Whether this session made the request.")]
+    is_current: Annotated[bool, msgspec.Meta(description="Whether the request was made in this session.")]
     # Your own session fields go below; template updates never touch them.
 
 

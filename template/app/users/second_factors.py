@@ -22,7 +22,7 @@ class SecondFactors(Protocol):
         ...
 
     async def methods_of(self, db: AsyncSession, user: User) -> list[str]:
-        """What *user* can send as a second factor, such as `code`. Empty if they have none."""
+        """The kinds of second factor that *user* can send, such as `code`. Empty if they have none."""
         ...
 
     async def names_of(self, db: AsyncSession, user: User) -> list[str]:
@@ -34,7 +34,7 @@ class SecondFactors(Protocol):
         ...
 
     async def begin(self, db: AsyncSession, user: User, *, kind: str, remember: bool) -> tuple[str, str]:
-        """Store a login that is waiting for a second factor. Returns its ticket and the key for its browser.
+        """Store a login that is waiting for a second factor. Returns its ticket and a key for the browser.
 
         *kind*, *remember*: properties of the session that will start once the factor is provided.
         """

@@ -3,7 +3,7 @@
 A session is alive while its user is active, it has not been revoked, its `password_version` matches the
 user's, and neither of its two limits has been reached: the idle limit, counted from when it was last seen,
 and the absolute limit, counted from when it started. The UPDATE that sets a new password also increases
-`password_version`, and so ends every session.
+`password_version`, which ends every session.
 
 The client holds a token of the form `id.secret`:
 
@@ -46,7 +46,7 @@ COOKIE = "cookie"
 SEEN_EVERY = timedelta(minutes=1)
 """The precision of `last_seen_at`. Writing it on every request would cost more than the request itself."""
 LISTED = 100
-"""Maximum number of sessions in a list. MAX_SESSIONS may be higher, and ending all other sessions includes
+"""Maximum number of sessions in a list. MAX_SESSIONS may be higher, and ending all other sessions also ends
 those that are not listed."""
 _MAX_REPLACED_TOKENS = 10
 """Maximum number of replaced refresh tokens kept per session. After this many rotations within the
@@ -191,7 +191,7 @@ class Sessions:
         """The `LISTED` most recently used sessions of *user*. *current* is always included if it is one of
         *user*'s sessions."""
         found = await self.of_user(db, user, limit=LISTED)
-        # `last_seen_at` may be out of date by a minute, so other sessions may precede the current one.
+        # `last_seen_at` may be up to a minute out of date, so other sessions may precede the current one.
         if current.user_id == user.id and all(each.id != current.id for each in found):
             found[LISTED - 1 :] = [current]
         return found

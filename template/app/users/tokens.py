@@ -81,7 +81,7 @@ class UserTokens:
     def peek_email_token_sub(self, token: str) -> str:
         """The user id in a token with a valid signature, type and lifetime. Nothing else is checked.
 
-        Load the user with it, then call `verify_email_token`.
+        Use it to load the user, then call `verify_email_token`.
         """
         return self._verify.peek(token)
 

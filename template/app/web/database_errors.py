@@ -61,7 +61,7 @@ def waited_for_database(error: TimeoutError) -> bool:
 
 
 def begins_outage(error: BaseException) -> bool:
-    """Whether *error* starts a database outage. Only such an error is logged with a traceback."""
+    """Whether *error* starts a database outage. Only an outage's first error is logged with a traceback."""
     global _last_failure
     if lacks_migration(error):
         # SQLite reports a missing table as an operational error too, but waiting does not help.
@@ -78,7 +78,7 @@ def names_of(error: BaseException) -> str:
 
 
 def lacks_migration(error: BaseException) -> bool:
-    """Whether the statement uses a table or column that does not exist."""
+    """Whether *error* means that a statement used a table or column that does not exist."""
     if not isinstance(error, DBAPIError) or error.orig is None:
         return False
     if getattr(error.orig, "sqlstate", None) in {_UNDEFINED_TABLE, _UNDEFINED_COLUMN}:
@@ -87,7 +87,7 @@ def lacks_migration(error: BaseException) -> bool:
 
 
 def is_already_there(error: BaseException) -> bool:
-    """Whether a table, column or index that a statement adds already exists."""
+    """Whether *error* means that a statement added a table, column or index that already exists."""
     if not isinstance(error, DBAPIError) or error.orig is None:
         return False
     if getattr(error.orig, "sqlstate", None) in _ALREADY_THERE:
@@ -129,7 +129,7 @@ def _codes_of(error: IntegrityError) -> set[str]:
 
 
 def constraint_of(error: BaseException) -> str:
-    """What was violated, for the log: the constraint's name, or SQLite's message, which has no values."""
+    """The violated constraint, for the log: its name, or SQLite's message, which contains no values."""
     driver_error = getattr(error, "orig", None)
     details = getattr(driver_error, "__cause__", None)
     return getattr(details, "constraint_name", None) or str(driver_error)
@@ -137,7 +137,7 @@ def constraint_of(error: BaseException) -> str:
 
 def taken_fields(error: BaseException) -> list[str]:
     """The columns of the unique constraint or index whose violation *error* reports. Empty for any other
-    error, and if the columns are unknown.
+    error, or if the columns are unknown.
 
     For PostgreSQL, the columns are derived from the constraint's name, which follows the naming convention in
     `app/database` or PostgreSQL's own. The columns of a composite constraint are returned as one name, joined

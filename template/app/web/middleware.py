@@ -8,7 +8,7 @@ The layers, from the outermost to the innermost, with the reason for each one's 
 5. `choose_language`: all layers below respond in the language of the request.
 6. `errors_as_pages`: shows browsers the errors from all layers below as pages.
 7. `check_host`: a request for a host name that is not served gets only an error, without CORS headers.
-8. CORS: runs outside the layers that send errors, so that a front end can read the errors.
+8. CORS: runs outside the layers below, so that a front end can read their errors.
 9. `limit_size` and 10. `limit_time`: run before any work is done for the request.
 11. `App`: runs your middleware, then the route, and turns their exceptions into responses.
 
@@ -54,8 +54,8 @@ _ALWAYS = (
 )
 """The headers on every response, including errors (ASVS 3.4). A header set by a handler takes precedence.
 
-The policy forbids everything: a response opened in a browser loads and runs nothing, and other sites cannot
-show it in a frame. Pages set their own policy; see `app/web/html.py`.
+With this policy, a response opened in a browser loads and runs nothing, and other sites cannot show it in a
+frame. Pages set their own policy; see `app/web/html.py`.
 """
 _HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^:\[\]]+))(?::[0-9]*)?")
 _EXEMPT = frozenset({"/livez", "/readyz", "/healthz"})
@@ -88,9 +88,9 @@ def build_stack(app: Application, settings: Settings | None) -> Application:
 def allow_cookies(app: Application, origins: frozenset[bytes]) -> Application:
     """Let pages on the same site whose origin is in *origins* send cookies and read the response.
 
-    The browser determines which origins are on the same site (Sec-Fetch-Site). Pages on other sites listed in
-    CORS_ORIGINS must send access tokens instead. A preflight request has no cookie, and not every browser
-    sends Sec-Fetch-Site with it.
+    The browser determines which origins are on the same site (Sec-Fetch-Site). If an origin in
+    CORS_ORIGINS belongs to another site, its pages must send access tokens instead. A preflight request has
+    no cookie, and not every browser sends Sec-Fetch-Site with it.
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -230,7 +230,7 @@ def security_headers(app: Application, transport: bytes) -> Application:
 
 
 def choose_language(app: Application) -> Application:
-    """Translate into the language in the `language` cookie or, failing that, in Accept-Language (`app/i18n`).
+    """Use the language from the `language` cookie or, failing that, from Accept-Language (`app/i18n`).
 
     For a logged-in user, the language that the user has set takes precedence (`app/users/dependencies.py`).
     """
@@ -384,12 +384,12 @@ def limit_size(app: Application, *, headers: int) -> Application:
 
 
 def limit_time(app: Application, *, body: float, response: float) -> Application:
-    """Limit the time for the body and the time until the response starts.
+    """Limit the time for receiving the body and the time until the response starts.
 
     Respond with 408 if the body takes longer than *body* seconds (BODY_TIMEOUT). Respond with 504 if
     everything else takes longer than *response* seconds (REQUEST_TIMEOUT), or with 503 if the request was
-    waiting for the database. Only one clock runs at a time: the body's while the client sends the body,
-    otherwise the response's. A response that has started, such as a stream, is not limited.
+    waiting for the database. Only one timer runs at a time: the body's while the client is sending the
+    body, otherwise the response's. A response that has started, such as a stream, is not limited.
 
     A request that runs out of time is cancelled. Its transaction is rolled back and its connection returns to
     the pool. A commit in progress may still succeed, as can happen whenever a response is lost.
@@ -433,7 +433,7 @@ class _Clock:
         self.limit = asyncio.timeout(response)
 
     def allow(self, seconds: float) -> None:
-        """Limit the time for the body to *seconds* instead. Routes that accept large files need this."""
+        """Allow *seconds* for receiving the body instead. Routes that accept large files need this."""
         self.body_limit = self._body_left = seconds
 
     async def receive(self) -> Message:

@@ -6,7 +6,7 @@
         return await paginate(db, mine, page, by=[Thing.created_at.desc()], show=public)
 
 A page starts after the last row of the previous page (keyset pagination). So the thousandth page costs as
-much as the first, and rows that are added or deleted in the meantime do not cause others to be repeated or
+much as the first, and adding or deleting rows between requests does not cause other rows to be repeated or
 skipped. The table needs an index on the columns in the query's condition, the columns in `by` and the primary
 key, in that order:
 
@@ -97,8 +97,8 @@ async def paginate[Row, Item](
         found = result.all()
     except InvalidRequestError as error:
         raise ValueError(
-            "A page cannot join a collection, which repeats each row once per item. Load the collection with"
-            ' selectinload(...) or relationship(lazy="selectin").'
+            "A page cannot join a collection, because the join repeats each row once per item. Load the"
+            ' collection with selectinload(...) or relationship(lazy="selectin").'
         ) from error
     shown = found[: page.limit]
     more = len(found) > page.limit
@@ -169,7 +169,7 @@ def _python_type(kind: TypeEngine[Any]) -> type[Any]:
 def _after(
     columns: Sequence[ColumnElement[Any]], descending: Sequence[bool], values: Sequence[Any]
 ) -> ColumnElement[bool]:
-    """Whether a row comes after the row with these *values*."""
+    """The condition for rows that come after the row with these *values*."""
     bound = [literal(value, each.type) for value, each in zip(values, columns, strict=True)]
     if len(set(descending)) == 1:
         row, last = tuple_(*columns), tuple_(*bound)
@@ -179,6 +179,6 @@ def _after(
         for each, value, down in zip(columns, bound, descending, strict=True)
     ]
     equal = [each == value for each, value in zip(columns, bound, strict=True)]
-    # The first condition follows from the others. It tells the database where to start in the index.
+    # `first` is logically redundant. It tells the database where to start in the index.
     first = columns[0] <= bound[0] if descending[0] else columns[0] >= bound[0]
     return and_(first, or_(*(and_(*equal[:place], each) for place, each in enumerate(beyond))))

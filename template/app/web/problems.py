@@ -1,8 +1,9 @@
 """This application's error responses: RFC 9457 problem details, never a parser's own message.
 
-Raise `Problem` (or the framework's `HTTPException`) from anywhere below a route. `problem_for` turns all
-other exceptions into responses. Every error response has a `code` that programs can rely on: messages may
-change, but codes do not. The messages are in the language of the user or the request (`app/i18n`).
+Raise `Problem` (or the framework's `HTTPException`) in a route handler or in anything it calls. `problem_for`
+turns all other exceptions into responses. Every error response has a `code` that programs can rely on:
+messages may change, but codes do not. The messages are in the language of the user or the request
+(`app/i18n`).
 """
 
 import logging
@@ -58,7 +59,7 @@ def default_code(status: int) -> str:
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """What is wrong with one part of the request. The value itself is never echoed: it may be a password."""
+    """An error in one part of the request. The value itself is never echoed: it may be a password."""
 
     field: Annotated[
         str, msgspec.Meta(description="The field's name, with dots and indices if it is nested.")
@@ -92,7 +93,7 @@ class Problem(HTTPException):
         headers: dict[str, str] | None = None,
         errors: list[FieldError] | None = None,
     ) -> None:
-        """*code*: the machine-readable name of the error. The default is the name of the status."""
+        """*code*: the machine-readable name of the error. The default is `default_code(status)`."""
         super().__init__(status, detail, headers=headers)
         self.code = code
         self.errors = errors

@@ -1,4 +1,4 @@
-"""Static files with a hash of their content in the name, so browsers can cache them for a year.
+"""Static files whose names contain a hash of their content, so browsers can cache them for a year.
 
 A file whose name ends in `.gz` is served compressed, under its name without that suffix.
 """
@@ -33,7 +33,10 @@ class StaticFiles:
     """The files in a folder, read once at startup."""
 
     def __init__(self, path: str, folder: Path, generated: Mapping[str, bytes] | None = None) -> None:
-        """Serve the files in *folder* under *path*. *generated*: the contents of more files, by name."""
+        """Serve the files in *folder* under *path*.
+
+        *generated*: the contents of additional files, by name.
+        """
         contents = {
             file.name: file.read_bytes()
             for file in folder.rglob("*")

@@ -1,4 +1,4 @@
-"""A response that is sent in parts, so it is never entirely in memory. Template-owned."""
+"""A response that is sent in parts, so it is never held in memory as a whole. Template-owned."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing

@@ -74,7 +74,7 @@ type MakePerson = Callable[..., Person]
 
 @pytest.fixture
 def make_person(app: App, outbox: Outbox) -> MakePerson:
-    """`make_person()`: another browser, or a client without cookies if *keeps_cookies* is false."""
+    """`make_person()`: a new browser, or a client without cookies if *keeps_cookies* is false."""
 
     def make(agent: str = "a browser", *, keeps_cookies: bool = True) -> Person:
         client = make_client(app, headers={"User-Agent": agent, "Sec-Fetch-Site": "same-origin"})
@@ -106,7 +106,7 @@ def number_of_sessions(db):
 
 
 class OneFactor:
-    """A fake feature with second factors. *has_one*: whether every account has a second factor."""
+    """A fake feature that provides second factors. *has_one*: whether every account has a second factor."""
 
     def __init__(self, *, has_one: bool) -> None:
         self._has_one = has_one

@@ -147,7 +147,7 @@ async def test_a_login_is_in_the_audit_log(ada, person, events):
 
 
 async def test_a_new_request_keeps_earlier_codes_valid(ada, person, make_person):
-    """Otherwise anyone could keep the owner out by requesting codes again and again."""
+    """Otherwise anyone could keep the owner out by repeatedly requesting codes."""
     request_id = await person.ask()
     code = await person.code()
     await make_person("a stranger").ask()
@@ -168,7 +168,7 @@ async def test_a_fourth_request_ends_the_oldest(ada, make_person, wait):
 
 
 async def test_requests_that_send_no_mail_end_no_other_request(ada, person, make_person, wait):
-    """Requests over the mailbox's limit, which send no e-mail, do not end the owner's request."""
+    """Requests over the mailbox's limit, which send no e-mail, do not invalidate the owner's request."""
     for _ in range(4):
         await make_person("a stranger").ask()
         wait(MINUTE)

@@ -1,4 +1,4 @@
-"""Attacks on login by e-mailed code: finding accounts, guessing, other browsers, races and leaks."""
+"""Attacks on login by e-mailed code: account enumeration, guessing, other browsers, races and leaks."""
 
 import asyncio
 import logging
@@ -29,12 +29,12 @@ SILENT = pytest.mark.parametrize(
     ],
     ids=["unknown", "inactive", "unverified", "must reset", "deleted"],
 )
-"""Accounts that get no code."""
+"""Accounts that are not sent a code."""
 
 
 @pytest.fixture
 def make_silent(make_user):
-    """`email = await make_silent(account)`: an address that gets no code."""
+    """`email = await make_silent(account)`: an address that is not sent a code."""
 
     async def make(account):
         email = "silent@example.com"
@@ -90,7 +90,7 @@ async def test_every_address_costs_the_same_work(
 
 @SILENT
 async def test_only_an_account_that_may_log_in_gets_a_mail(person, make_silent, outbox, account):
-    """Checklist 29: in particular, an unverified address that a stranger has registered gets none."""
+    """Checklist 29: in particular, no code is sent to an unverified address registered by a stranger."""
     await person.ask(await make_silent(account))
 
     assert await outbox() == []
@@ -288,7 +288,7 @@ async def test_simultaneous_guesses_are_counted(ada, person, events):
 
 
 async def test_wrong_codes_count_across_requests(ada, make_person):
-    """Checklist 9: a new request does not allow more attempts."""
+    """Checklist 9: a new request does not grant more attempts."""
     for _ in range(2):
         person = make_person()
         request_id = await person.ask()
@@ -338,7 +338,7 @@ async def test_another_browser_cannot_use_the_code(ada, person, make_person, kin
 
 
 async def test_a_cookie_session_needs_the_cookie_of_the_request(ada, person, make_person):
-    """Checklist 17: the User-Agent is not enough."""
+    """Checklist 17: a matching User-Agent is not enough."""
     request_id = await person.ask()
 
     answer = await make_person(keeps_cookies=False).enter(request_id, await person.code(), "/cookie")
@@ -409,7 +409,7 @@ async def test_the_database_has_no_code_no_id_and_no_key(ada, person, db):
 
 
 async def test_a_copy_of_the_database_does_not_help_guessing(ada, person, other_client):
-    """Checklist 15: a new SECRET_KEY makes the code invalid, so the stored value depends on it."""
+    """Checklist 15: the stored value depends on SECRET_KEY, so a new key makes the code invalid."""
     request_id = await person.ask()
     client = await other_client(secret_key=SecretStr(sha256(b"another secret").hexdigest()))
     client.headers["User-Agent"] = person.client.headers["User-Agent"]

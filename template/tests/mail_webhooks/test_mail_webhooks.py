@@ -1,4 +1,4 @@
-"""A mailbox that bounces, or whose owner complains, gets no more e-mail until the mark is cleared."""
+"""A mailbox that bounces, or whose owner complains, receives no more e-mail until the mark is cleared."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,7 +23,7 @@ MAILBOXES = "/users/bounced-mailboxes"
 
 
 async def gets_mail(client: httpx.AsyncClient, sent: Sent, email: str = EMAIL) -> bool:
-    """Whether an e-mail that a stranger requests for *email* is sent."""
+    """Whether an e-mail requested by a stranger is sent to *email*."""
     answer = await client.post(RESET, json={"email": email})
     assert answer.status_code == 202
     return bool(await sent())
@@ -118,7 +118,7 @@ async def test_a_provider_without_a_key_has_no_webhook(client: httpx.AsyncClient
 async def test_requests_for_a_marked_mailbox_look_the_same_and_cost_the_same(
     client: httpx.AsyncClient, make_user: MakeUser, report: Report, sent: Sent, statements: list[str]
 ) -> None:
-    """Nobody can find out whether an address bounces, and thereby whether it has an account (CWE-204)."""
+    """Nobody can find out whether an address bounces, and therefore whether it has an account (CWE-204)."""
     await make_user(EMAIL)
     await make_user("grace@example.com")
     await report()
@@ -233,7 +233,7 @@ async def test_the_commands_list_and_clear_marked_mailboxes(
     again = await run("clear", EMAIL)
 
     assert listed.endswith(f"bounce     {EMAIL}\n")
-    assert cleared.startswith(f"{EMAIL} gets e-mail again.")
+    assert cleared.startswith(f"{EMAIL} receives e-mail again.")
     assert f"{EMAIL} is not marked." in again
     assert await run("bounced") == "No mailbox is marked.\n"
     assert await gets_mail(client, sent)

@@ -1,4 +1,4 @@
-"""Notes: users see and change only their own."""
+"""Notes: users can see and delete only their own."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What metrics, traces and error reports must and must not contain."""
+"""Metrics, traces and error reports: what they must and must not contain."""
 
 import json
 import logging
@@ -40,7 +40,7 @@ def measured(build_app, app):
 
 @pytest.fixture
 def value_of(measured):
-    """`value_of("mails", status="dead")`: the value of a metric, or None if it has no such value."""
+    """`value_of("mails", status="dead")`: the value of a metric, or None if these labels have none."""
     registry = metrics_of(measured.state).registry
     return lambda name, **labels: registry.get_sample_value(name, labels)
 

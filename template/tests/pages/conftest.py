@@ -18,7 +18,7 @@ type MakeBrowser = Callable[..., Awaitable[Browser]]
 
 @pytest.fixture
 async def make_browser(app: App) -> AsyncIterator[MakeBrowser]:
-    """`await make_browser()` creates a browser that is not logged in, for this application or another one."""
+    """`await make_browser()` creates a browser that is not logged in, for this application or another."""
     async with AsyncExitStack() as stack:
 
         async def make(of: App = app) -> Browser:

@@ -1,4 +1,4 @@
-"""What users do on the pages, from registration to deletion, without JavaScript."""
+"""User flows on the pages, from registration to deletion, without JavaScript."""
 
 import re
 from datetime import timedelta
@@ -311,7 +311,7 @@ async def test_a_scheduled_deletion_is_announced(log_in, make_user, manager):
     again = await follow(browser, await browser.post("/login", data=ADA))
 
     assert "after 14 days" in page.text
-    assert "log in before then" in home.text
+    assert "log in before that happens" in home.text
     assert "You are logged in." in again.text
 
 

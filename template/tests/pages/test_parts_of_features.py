@@ -1,4 +1,4 @@
-"""What features add to the pages: links, event descriptions, messages and previews."""
+"""Features can add links, event descriptions, messages and previews to the pages."""
 
 import pytest
 

@@ -34,7 +34,7 @@ class Key:
 
 @dataclass
 class Authenticator:
-    """Keeps any number of passkeys for one site."""
+    """Stores any number of passkeys for one site."""
 
     domain: str = "test"
     origin: str = "http://test"
@@ -42,7 +42,7 @@ class Authenticator:
     aaguid: str = GOOGLE
     is_cross_origin: bool = False
     counts: bool = False
-    """Whether it counts the uses of each passkey. Most authenticators do not."""
+    """Whether it maintains a signature counter for each passkey. Most authenticators do not."""
     keys: list[Key] = field(default_factory=list)
 
     def create(self, options: Json) -> Json:

@@ -35,7 +35,7 @@ class Owner:
 async def add_passkey(
     client: httpx.AsyncClient, headers: dict[str, str], authenticator: Authenticator, **body: object
 ) -> httpx.Response:
-    """The response to adding a passkey from *authenticator* to the account that *headers* authenticates."""
+    """The response to adding a passkey from *authenticator* to the account that *headers* authenticate."""
     options = await client.post("/users/me/passkeys/options", headers=headers)
     assert options.status_code == 200, options.text
     body = {"credential": authenticator.create(options.json())} | body
@@ -72,7 +72,7 @@ async def log_in(person: Person, credential: Json, kind: str = "", **body: objec
 
 
 async def ask(person: Person, ticket: str) -> Json:
-    """The options for a passkey as the second factor of the login *ticket*."""
+    """The options for using a passkey as the second factor of the login that *ticket* belongs to."""
     asked = await person.client.post("/users/login/second-factor/passkey/options", json={"ticket": ticket})
     assert asked.status_code == 200, asked.text
     return asked.json()

@@ -1,4 +1,4 @@
-"""Checklist 31: what must not log in with a passkey, and what must not add one."""
+"""Checklist 31: attacks on logging in with a passkey and on adding one."""
 
 import asyncio
 from datetime import timedelta
@@ -41,7 +41,7 @@ def failed_logins(db):
 
 @pytest.fixture
 def unknown() -> Authenticator:
-    """An authenticator with a passkey that no account has."""
+    """An authenticator with a passkey that belongs to no account."""
     authenticator = Authenticator()
     authenticator.create({"user": {"id": "AA"}, "challenge": "AA"})
     return authenticator
@@ -124,7 +124,7 @@ async def test_only_one_of_eight_simultaneous_additions_succeeds(client, make_us
 
 
 async def test_a_refused_response_uses_up_its_challenge(owner, person, phone, unknown, number_of):
-    """Checklist 31. Otherwise the same challenge could be tried again and again."""
+    """Checklist 31. Otherwise the same challenge could be tried any number of times."""
     for refused in (unknown, Authenticator(origin="https://evil.example", keys=phone.keys)):
         options = await begin(person)
         await log_in(person, refused.get(options))
@@ -143,11 +143,11 @@ async def test_a_challenge_lasts_five_minutes(owner, person, phone, wait):
     assert (first.status_code, second.status_code) == (200, 401)
 
 
-# A challenge is for one purpose
+# A challenge is valid for only one purpose
 
 
 async def test_a_challenge_is_for_one_ceremony(client, owner, person, phone, confirm):
-    """Checklist 31. A response that was requested for one purpose must not serve another."""
+    """Checklist 31. A response that was requested for one purpose must not be accepted for another."""
     ticket = await person.ticket()
     to_log_in, as_factor = await begin(person), await ask(person, ticket)
     to_confirm = (await client.post("/users/me/confirm/passkey/options", headers=owner.headers)).json()
@@ -248,7 +248,7 @@ async def test_a_padded_handle_is_accepted(owner, person, phone):
 
 
 async def test_a_passkey_is_added_once(client, owner, make_user, login, phone):
-    """Checklist 31. Otherwise the passkey would also open a second account."""
+    """Checklist 31. Otherwise the passkey would also give access to a second account."""
     eve = login(await make_user("eve@example.com", is_verified=True))
     options = (await client.post("/users/me/passkeys/options", headers=eve)).json()
     copy = Authenticator()
@@ -303,7 +303,7 @@ async def test_a_login_without_a_password_requires_user_verification(client, own
 
 
 async def test_a_pin_set_later_does_not_replace_the_password(make_owner, person, failed_logins):
-    """Checklist 31. A thief can set a PIN on a key that had none, and the key then verifies the thief."""
+    """Checklist 31. A thief can set a PIN on a key that had none, and the key then accepts the thief."""
     key = Authenticator(flags=PRESENT)
     owner = await make_owner(key)
     key.flags |= VERIFIED
@@ -340,7 +340,7 @@ async def test_the_backup_flags_are_checked(client, owner, person, phone):
 
 
 async def test_a_count_that_does_not_increase_is_only_recorded(owner, make_owner, person, db, caplog):
-    """A copy of the passkey may be in use, but a count proves nothing (WebAuthn level 3, 7.2, step 22)."""
+    """A copy of the passkey may be in use, but the counter is no proof (WebAuthn level 3, 7.2, step 22)."""
     key = Authenticator(counts=True)
     await make_owner(key, "eve@example.com")
     key.keys[0].count -= 1
@@ -364,7 +364,7 @@ async def test_a_count_that_does_not_increase_is_only_recorded(owner, make_owner
 async def test_an_account_that_may_not_log_in_is_refused(
     owner, person, phone, manager, db, change, failed_logins, monkeypatch
 ):
-    """Checklist 31. The response is that for an unknown passkey. The attempt is recorded in the audit log."""
+    """Checklist 31. The response is the same as for an unknown passkey. The attempt is audited."""
     monkeypatch.setattr(manager, "login_requires_verification", True)
     async with db.session() as session:
         await manager.update(session, await manager.get_by_id(session, owner.user.id), **change)

@@ -58,7 +58,7 @@ async def give_password(browser: httpx.AsyncClient, **form: str) -> httpx.Respon
 
 
 async def follow(browser: httpx.AsyncClient, answer: httpx.Response) -> httpx.Response:
-    """The page that a redirect (303) leads to, on this site."""
+    """The page on this site that a redirect (303) leads to."""
     assert answer.status_code == 303, answer.text
     assert answer.headers["location"].startswith("/")
     return await browser.get(answer.headers["location"])

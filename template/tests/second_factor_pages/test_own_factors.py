@@ -60,7 +60,7 @@ async def test_the_codes_are_shown_once(signed_in):
 
 
 async def test_the_page_with_the_codes_has_no_language_switch(signed_in):
-    """The language switch would open another page, and the codes would be lost."""
+    """The language switch would open a different page, and the codes would be lost."""
     shown = await press(signed_in, f"{PAGE}/recovery-codes")
 
     assert 'action="/language"' in (await signed_in.get(PAGE)).text

@@ -197,7 +197,7 @@ class Person:
 
 @pytest.fixture
 async def make_person(app: App):
-    """`make_person()`: another browser. It uses HTTPS, because browsers send the cookies only over HTTPS."""
+    """`make_person()`: a new browser. It uses HTTPS, because browsers send the cookies only over HTTPS."""
 
     def make(agent: str = "a browser") -> Person:
         client = make_client(app, headers={"User-Agent": agent, "Sec-Fetch-Site": "same-origin"})

@@ -115,7 +115,7 @@ async def test_a_factor_can_be_required_of_superusers_only(make_user, require, e
 
 
 async def test_a_former_superuser_needs_no_factor(make_user, require, enter, person, db, manager):
-    """The session was started without a factor, which its user no longer needs."""
+    """The session was started without a factor, but its user no longer needs one."""
     await make_user("root@example.com", is_superuser=True)
     ada = await make_user(is_superuser=True)
     require("admins")

@@ -1,4 +1,4 @@
-"""Checklist 31 and 32: what must not open an account with a second factor."""
+"""Checklist 31 and 32: attacks on accounts with a second factor."""
 
 import asyncio
 from datetime import timedelta
@@ -56,7 +56,7 @@ async def test_one_ticket_starts_one_session(owner, person, number_of_sessions, 
     assert await number_of_sessions() == before + 1
 
 
-# A ticket opens nothing else
+# A ticket is good for nothing else
 
 
 async def test_a_ticket_is_not_a_credential(owner, person):
@@ -172,7 +172,7 @@ async def test_wrong_codes_in_several_logins_notify_the_owner_too(owner, person,
 
 
 async def test_wrong_codes_count_across_tickets_and_sessions(client, owner, person):
-    """Checklist 31: a new login does not allow more attempts."""
+    """Checklist 31: a new login does not grant more attempts."""
     for _ in range(2):
         ticket = await person.ticket()
         for _ in range(5):
@@ -189,7 +189,7 @@ async def test_wrong_codes_count_across_tickets_and_sessions(client, owner, pers
 
 
 async def test_wrong_codes_do_not_use_up_the_attempts_for_recovery_codes(owner, person):
-    """Wrong answers for one factor must not lock another (allauth 65.20.0)."""
+    """Wrong answers for one factor must not use up the attempts for another (allauth 65.20.0)."""
     for _ in range(2):
         ticket = await person.ticket()
         for _ in range(5):
@@ -267,7 +267,7 @@ async def test_a_login_without_a_factor_makes_no_extra_query(make_user, person, 
 
 
 async def test_ten_codes_are_shown_once(client, owner):
-    """Checklist 32. They are never cached, and no route shows them again (allauth 65.22.0)."""
+    """Checklist 32. The codes are never cached, and no route shows them again (allauth 65.22.0)."""
     listed = await client.get("/users/me/factors", headers=owner.headers)
     renewed = await client.post("/users/me/recovery-codes", headers=owner.headers)
 
@@ -292,7 +292,7 @@ async def test_a_recovery_code_works_once_and_is_mailed(client, owner, person, h
 async def test_eight_simultaneous_uses_of_a_recovery_code_start_one_session(
     owner, make_person, number_of_sessions, kind
 ):
-    """Checklist 32. Each has the correct password and its own ticket (CVE-2026-31875, CVE-2025-67507)."""
+    """Checklist 32. Each use has the correct password and its own ticket (CVE-2026-31875, CVE-2025-67507)."""
     people = [make_person() for _ in range(8)]
     tickets = [await person.ticket(kind) for person in people]
     before = await number_of_sessions()
@@ -321,7 +321,7 @@ async def test_new_codes_make_the_earlier_ones_invalid(client, owner, person):
 
 
 async def test_simultaneous_renewals_leave_ten_codes(client, owner):
-    """The account is locked first. Otherwise a simultaneous login with a code would deadlock."""
+    """The account's row is locked first. Otherwise a simultaneous login with a code would deadlock."""
     renewals = (client.post("/users/me/recovery-codes", headers=owner.headers) for _ in range(5))
     answers = await asyncio.gather(*renewals)
 

@@ -1,4 +1,4 @@
-"""Checklist 31: what must not pass as a code from an authenticator app."""
+"""Checklist 31: attacks on authenticator apps: reused codes and leaked secrets."""
 
 import asyncio
 
@@ -34,7 +34,7 @@ async def number_of_sessions(db):
     ids=["same", "spaces", "full-width", "arabic-indic"],
 )
 async def test_a_code_works_once_however_it_is_written(owner, person, spell):
-    """Checklist 31. allauth 65.20.1 read the same digits as a different code."""
+    """Checklist 31. allauth 65.20.1 treated the same digits, written differently, as a new code."""
     code = owner.code()
     first = await person.answer(await person.ticket(), code=code)
     second = await person.answer(await person.ticket(), code=spell(code))
@@ -77,7 +77,7 @@ async def test_a_code_used_to_confirm_does_not_log_in(client, owner, person):
 
 @KINDS
 async def test_eight_simultaneous_uses_start_one_session(owner, make_person, db, kind):
-    """Checklist 31. Each has the correct password and its own ticket (CVE-2026-31875, CVE-2025-67507)."""
+    """Checklist 31. Each use has the correct password and its own ticket (CVE-2026-31875, CVE-2025-67507)."""
     code = owner.code()
     people = [make_person() for _ in range(8)]
     tickets = [await person.ticket(kind) for person in people]

@@ -35,7 +35,7 @@ async def test_an_app_is_set_up_and_its_recovery_codes_are_shown_once(eve):
 
 
 async def test_an_unverified_user_is_offered_a_new_link(make_user, log_in):
-    """A required second factor must not shut out someone whose e-mail was lost."""
+    """A required second factor must not lock out someone whose verification e-mail was lost."""
     browser = await log_in(await make_user("bob@example.com"))
 
     page = await browser.get(PAGE)

@@ -215,7 +215,7 @@ type OtherApp = Callable[..., App]
 
 @pytest.fixture(scope="session")
 def other_app(settings: Settings, migrated: str) -> Iterator[OtherApp]:
-    """`other_app(registration="private")`: an application with other settings, which all tests share."""
+    """`other_app(registration="private")`: an application with different settings, shared by all tests."""
     made: dict[str, App] = {}
 
     def build(**changes: object) -> App:
@@ -342,7 +342,7 @@ def headers_of_answer(
 
 @pytest.fixture
 async def root(make_user: Callable[..., Awaitable[User]]) -> User:
-    """The superuser that `admin` is logged in as. Theirs is the oldest account in each test."""
+    """The superuser that `admin` is logged in as. The superuser's account is the oldest in each test."""
     return await make_user("root@example.com", is_superuser=True, created_at=datetime(2020, 1, 1, tzinfo=UTC))
 
 

@@ -270,7 +270,7 @@ FLOWS = pytest.mark.parametrize(
 
 
 class Life:
-    """What the flows above need. It is noon, and every request comes from Firefox."""
+    """The context of the flows above: it is noon, and every request comes from Firefox."""
 
     def __init__(self, client, manager, change, set_clock):
         self.client, self.manager, self.change, self.set_clock = client, manager, change, set_clock
@@ -302,7 +302,7 @@ class Life:
 
 @pytest.fixture
 def begin(client, manager, change, set_clock, make_user, visit):
-    """`it = await begin()` creates two accounts and their sessions at noon, with an empty log."""
+    """`it = await begin()` creates two accounts and their sessions at noon, with an empty audit log."""
 
     async def prepare():
         return await Life(client, manager, change, set_clock).begin(make_user, visit)
@@ -312,7 +312,7 @@ def begin(client, manager, change, set_clock, make_user, visit):
 
 @pytest.fixture
 def lines(events):
-    """`await lines()`: the log, one event per line: event, outcome, account, actor, credential."""
+    """`await lines()`: the audit log, one line per event, with outcome, account, actor and credential."""
 
     async def read():
         return [

@@ -32,7 +32,7 @@ def delete(client):
 
 @pytest.fixture
 def deleted(manager, make_user, visit, delete, set_clock):
-    """`await deleted("ada@example.com")` deletes a new account at noon, with a grace period of a week."""
+    """`await deleted("ada@example.com")` deletes a new account at noon, with a one-week grace period."""
 
     async def make(email="ada@example.com", **columns):
         manager.deletion_grace = WEEK
@@ -57,7 +57,7 @@ def sessions(db):
 
 @pytest.fixture
 def names(events):
-    """`await names()`: the event names in the audit log, oldest first."""
+    """`await names()`: the names and actors of the events in the audit log, oldest first."""
 
     async def read():
         return [(event.event, event.actor) for event in await events()]

@@ -1,4 +1,4 @@
-"""The verification and reset e-mails: what they say, where their links point, and what can be replaced."""
+"""The verification and reset e-mails: what they say, where their links point, and what can be customized."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
-"""The hooks from hawkapi-users: when they run, their arguments and what they write. For the others, see
-test_account_hooks.py.
+"""The hooks from hawkapi-users: when they run, their arguments and what they write. For the other
+hooks, see test_account_hooks.py.
 """
 
 import pytest

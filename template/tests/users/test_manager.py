@@ -1,4 +1,4 @@
-"""UserManager without HTTP. The tests are grouped by method, in the order of an account's life."""
+"""UserManager without HTTP. The tests are grouped by method, in the order of an account's lifecycle."""
 
 import pytest
 from sqlalchemy.exc import IntegrityError

@@ -1,5 +1,5 @@
-"""Security notices: each is sent once, to the right address. It states the time, IP address and browser, and
-contains no secret.
+"""Security notices: each is sent once, to the right address. Each states the time, IP address and browser,
+and contains no secret.
 """
 
 import re
@@ -114,7 +114,7 @@ async def logs_in_at_one_place_too_many(it):
 
 @pytest.fixture
 def it(client, other_client, manager, make_user, visit, change, set_clock):
-    """What the flows above need. The owner is logged in, and every request comes from Firefox."""
+    """The context of the flows above: the owner is logged in, and every request comes from Firefox."""
     client.headers["User-Agent"] = FIREFOX
     names = SimpleNamespace(
         client=client,
@@ -159,7 +159,7 @@ FLOWS = pytest.mark.parametrize(
 
 @pytest.fixture
 def flows():
-    """The subjects of the flows above."""
+    """The subjects of the notices that the flows above trigger."""
     return {subject for _, subject in FLOWS.args[1]}
 
 

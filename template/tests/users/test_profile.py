@@ -39,7 +39,7 @@ def test_profile_fields_do_not_overlap_the_template():
 
 @pytest.mark.parametrize("column", sorted(TEMPLATE_COLUMNS))
 async def test_the_manager_refuses_to_update_template_columns(manager, make_user, db, column):
-    """Checklist 38: the manager refuses even if you add such a field to `ProfileUpdate`."""
+    """Checklist 38: the manager refuses even if you add a template column to `ProfileUpdate`."""
     user = await make_user("ada@example.com")
 
     async with db.session() as session:

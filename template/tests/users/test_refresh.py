@@ -1,4 +1,4 @@
-"""POST /users/token/refresh: rotation, the grace period for tabs, and reuse after the grace period."""
+"""POST /users/token/refresh: rotation, and reuse within and after the grace period."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -71,7 +71,7 @@ async def dead_mail(db):
 
 @pytest.fixture
 async def bounced_mailbox(db):
-    """Mark the mailbox eve@example.com as bounced, if the application has the feature for that."""
+    """Mark the mailbox eve@example.com as bounced, if the application has the `mail_webhooks` feature."""
     with suppress(ImportError):
         from app.mail_webhooks.bounces import BOUNCE, Event, mark
 
@@ -160,7 +160,7 @@ async def test_an_unknown_account_is_not_found(admin, method, path):
 async def test_changing_an_account_requires_a_recent_login(
     admin, manager, db, make_user, dead_mail, events, set_clock, method, path, late, is_refused
 ):
-    """Checklist 24: this applies to superusers too, including invitations and resets."""
+    """Checklist 24: this applies to superusers too, even when they send invitations or resets."""
     user = await make_user()
     async with db.session() as session:
         invitation, _ = await manager.invitations.make(session, "bob@example.com", invited_by="cli")
@@ -425,7 +425,7 @@ async def test_every_session_of_every_account_can_be_ended(manager, db, make_use
     assert await hers() == await his() == [401, 401, 401]
 
 
-# Checklist 23: the last superuser. test_last_superuser.py tests each way to remove the last one.
+# Checklist 23: the last superuser. test_last_superuser.py tests each way of removing it.
 
 
 async def test_the_last_superuser_keeps_the_role(admin, root, make_user, stored):

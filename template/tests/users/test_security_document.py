@@ -59,7 +59,7 @@ def test_the_maximum_lifetimes_match_the_code() -> None:
 
 
 def test_the_keys_match_the_code(build_app, monkeypatch) -> None:
-    """ASVS 11.1.2: the keys are those in app/keys.py and all its callers."""
+    """ASVS 11.1.2: the keys are those in app/keys.py and in all its callers."""
     derived: set[str] = set()
     derive = hmac.new
 

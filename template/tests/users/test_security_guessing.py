@@ -64,7 +64,8 @@ def guess(at):
 
 @pytest.fixture
 def flood(guess):
-    """`await flood(addresses, emails)` guesses from each IP address, for each account, concurrently."""
+    """`await flood(addresses, emails)` guesses a password for each pair of IP address and account,
+    concurrently."""
 
     async def send(addresses, emails):
         return await asyncio.gather(*map(guess, addresses, emails))
@@ -176,8 +177,8 @@ WITHOUT_A_LOGIN = [
 @pytest.mark.parametrize("first", WITHOUT_A_LOGIN)
 @pytest.mark.parametrize("second", WITHOUT_A_LOGIN)
 async def test_all_routes_share_one_count(ways, first, second):
-    """Checklist 10; ASVS 6.3.4: JSON and forms, logins and links, and all spellings of the address count
-    together."""
+    """Checklist 10; ASVS 6.3.4: JSON and forms, logins and links, and all spellings of the address share
+    one count."""
     await ways.begin()
 
     used_up = [await ways.give(first) for _ in range(PER_PAIR)]

@@ -1,4 +1,4 @@
-"""What responses and logs must not reveal."""
+"""Responses and logs must not reveal sensitive data."""
 
 import pytest
 from sqlalchemy import insert

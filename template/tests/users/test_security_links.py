@@ -66,8 +66,8 @@ def link(db, manager, make_user):
 
 @pytest.fixture
 def use(client):
-    """`await use("body", link, NEW)` uses the link: as JSON, as a form, or as JSON with the token in the
-    body."""
+    """`await use("body", link, NEW)` uses the link in the given way: as JSON, as a form, or as JSON with
+    the token in the body."""
 
     async def send(way, link, body):
         sends = {
@@ -97,7 +97,7 @@ def contents(db):
 
 @EACH
 async def test_opening_a_link_changes_nothing(open_link, link, contents, purpose):
-    """Checklist 26: mail scanners open every link, even twice, and with HEAD."""
+    """Checklist 26: mail scanners open every link, sometimes twice, and sometimes with HEAD."""
     mailed = await link(purpose)
     before = await contents()
 
@@ -156,7 +156,7 @@ async def test_a_link_works_once_whichever_way_it_is_used(link, use, contents, p
 @EACH
 @WAYS
 async def test_only_one_of_two_concurrent_uses_succeeds(link, use, at_once, purpose, way):
-    """Checklist 26. The loser of a race for an invitation may be told that the account now exists."""
+    """Checklist 26. The loser of a race for an invitation may learn that the account now exists."""
     mailed = await link(purpose)
 
     first, second = await at_once(2, lambda: use(way, mailed, mailed.good))
@@ -172,7 +172,7 @@ async def test_only_one_of_two_concurrent_uses_succeeds(link, use, at_once, purp
 @WAYS
 @pytest.mark.parametrize("password", [REFUSED["password"], "example-example"])
 async def test_a_refused_password_keeps_the_link_valid(link, use, contents, purpose, way, password):
-    """Checklist 28: this applies to every way of sending a password, even one that resembles the address."""
+    """Checklist 28: this includes a password that resembles the address, in JSON and in forms."""
     mailed = await link(purpose)
     before = await contents()
 
@@ -188,7 +188,7 @@ async def test_a_refused_password_keeps_the_link_valid(link, use, contents, purp
 @EACH
 @WAYS
 async def test_a_link_does_not_log_in(link, use, session_rows, purpose, way):
-    """Checklist 28: whoever can read the e-mail has the link, but not a login."""
+    """Checklist 28: anyone who can read the e-mail can use the link, but using it logs nobody in."""
     mailed = await link(purpose)
 
     answer = await use(way, mailed, mailed.good)

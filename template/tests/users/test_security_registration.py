@@ -1,4 +1,4 @@
-"""Registration does not reveal accounts, and nobody can create one for someone else.
+"""Registration does not reveal accounts, and owners can take over accounts created with their address.
 
 Checklist 13, 14 and 29; ASVS 6.3.8; CWE-204.
 """
@@ -22,7 +22,7 @@ async def private(other_client):
 
 
 def visible(answer):
-    """Everything in a response that a client can see. Only the shape of the cookie is included."""
+    """Everything in a response that a client can see, but only the length and attributes of the cookie."""
     cookie = answer.headers["set-cookie"]
     headers = dict(answer.headers) | {"set-cookie": "", "x-request-id": ""}
     return answer.status_code, answer.content, headers, len(cookie), cookie.partition(";")[2]
@@ -66,8 +66,8 @@ async def test_a_new_address_gets_its_link(private, outbox):
 async def test_a_new_and_a_taken_address_do_the_same_work(
     private, make_user, hash_calls, rendered, outbox_rows, email, is_verified
 ):
-    """Checklist 14: each costs one hash and one e-mail. The test counts them, because timing tests miss
-    differences or are flaky.
+    """Checklist 14: either address costs one hash and one e-mail. The test counts them, because timing tests
+    miss differences or are flaky.
     """
     await make_user("ada@example.com", is_verified=is_verified)
 
@@ -193,7 +193,7 @@ async def test_login_does_not_reveal_whether_the_address_was_new(
 
 
 async def test_an_unverified_account_does_the_work_of_a_wrong_password(private, hash_calls, all_statements):
-    """Checklist 14: both cost one hash and the same statements."""
+    """Checklist 14: either login costs one hash and the same statements."""
     await private.post("/users/register", json=ADA)
     hash_calls.clear()
     all_statements.clear()

@@ -20,7 +20,7 @@ RECENT = pytest.mark.parametrize(
 
 @pytest.fixture
 def sessions(client):
-    """`await sessions(visit)`: the owner's list."""
+    """`await sessions(visit)`: the owner's list of sessions."""
 
     async def read(visit):
         return (await client.get("/users/me/sessions", headers=visit.headers)).json()

@@ -1,4 +1,4 @@
-"""Browser descriptions: owners recognize their browsers, and updates do not change the descriptions."""
+"""Browser descriptions: owners recognize their browsers, and descriptions survive browser updates."""
 
 import pytest
 

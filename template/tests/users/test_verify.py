@@ -40,7 +40,7 @@ async def test_the_link_goes_only_to_the_account(client, make_user, outbox):
 
 @pytest.mark.parametrize("columns", [{"is_verified": True}, {"is_active": False}], ids=str)
 async def test_a_verified_or_disabled_account_gets_no_mail(client, make_user, outbox, columns):
-    """A verified or disabled account has nothing to verify."""
+    """A verified account has nothing to verify, and a disabled account cannot be verified."""
     await make_user("ada@example.com", **columns)
 
     answer = await client.post("/users/verify/request", json=ADA)

@@ -1,4 +1,4 @@
-"""Invariants of all of this application's routes, including your own."""
+"""Invariants that hold for all of this application's routes, including your own."""
 
 import typing
 

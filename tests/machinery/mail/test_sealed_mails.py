@@ -87,7 +87,7 @@ async def test_a_mail_of_another_secret_key_is_set_aside_with_its_content(
 
     (row,) = await rows(db)
     assert (row.status, row.message != "") == ("dead", True)
-    assert row.last_error == "the e-mail cannot be decrypted: it was stored with another SECRET_KEY"
+    assert row.last_error == "the e-mail cannot be decrypted: it was stored with a different SECRET_KEY"
     assert len(backend.sent) == 1
 
 

@@ -543,7 +543,7 @@ async def test_a_worker_survives_a_database_outage(
     assert sender.sent == ["hello", "closed"]
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert said == [
-        "the mail worker failed (ConnectionRefusedError); further failures are counted until it works",
+        "the mail worker failed (ConnectionRefusedError); further failures are counted until it works again",
         "the mail worker works again; failures: 2",
     ]
 

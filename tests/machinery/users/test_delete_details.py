@@ -45,7 +45,7 @@ def deleted(manager, make_user, visit, delete, set_clock):
 
 @pytest.fixture
 def names(events):
-    """`await names()`: the event names in the audit log, oldest first."""
+    """`await names()`: the names and actors of the events in the audit log, oldest first."""
 
     async def read():
         return [(event.event, event.actor) for event in await events()]

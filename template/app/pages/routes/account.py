@@ -1,4 +1,4 @@
-"""The account of the logged-in user: overview, data export and deletion."""
+"""The logged-in user's account: overview, data export and deletion."""
 
 from hawkapi import Request
 from hawkapi.responses.response import Response

@@ -50,7 +50,7 @@ _CHANGES = {
     "reset_required": UserUpdate(must_reset_password=True),
     "reset_waived": UserUpdate(must_reset_password=False),
 }
-"""What the buttons on an account's page change. Each has a message, such as `account_disabled`."""
+"""The changes that the buttons on an account's page make. Each has a message, such as `account_disabled`."""
 
 
 @router.get("/admin")
@@ -104,7 +104,7 @@ async def change_user(
 async def send_password_reset(
     admin: RecentAdministrator, request: Request, user_id: str, users: Users, db: Db
 ) -> Response:
-    """E-mail the owner a link. The page does not show the link."""
+    """E-mail the owner a link to set a new password. The page does not show the link."""
     user = await users.require(db, user_id)
     try:
         await users.send_password_reset(db, user)
@@ -195,7 +195,7 @@ _SHOWN = frozenset(
         "delete_after",
     }
 )
-"""Fields that the template itself shows."""
+"""Fields that `admin/user.html` shows itself."""
 
 
 def _own_fields(account: ManagedUser) -> dict[str, Any]:

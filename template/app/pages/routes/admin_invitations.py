@@ -62,6 +62,6 @@ async def withdraw_invitation(
 async def _open_invitations(
     users: UserManager, db: AsyncSession
 ) -> tuple[list[PublicInvitation], dict[str, str]]:
-    """The open invitations, and the e-mail addresses of the people who sent them, by account id."""
+    """The open invitations, and the e-mail addresses of the people who sent them, keyed by account id."""
     invitations = [public_invitation(row) for row in await users.invitations.open(db)]
     return invitations, await users.emails_by_id(db, [each.invited_by for each in invitations])

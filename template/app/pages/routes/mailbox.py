@@ -29,7 +29,8 @@ _FRAME_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline';"
     " img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
-"""The policy for HTML e-mails: no scripts, no forms, no origin, and nothing is loaded. Inline styles work."""
+"""The policy for HTML e-mails: no scripts, no forms, no origin and no external resources. Inline styles
+work."""
 _LINK = re.compile(r"(https?://[^\s<>\"]+)")
 
 
@@ -122,7 +123,7 @@ async def _sent_mail(db: Db, mail_id: int) -> mailbox.SentMail:
 
 async def _preview(request: Request, name: str) -> EmailMessage:
     if name not in previews():
-        raise Problem(404, "There is no such e-mail. Add its preview in app/pages/mail_previews.py.")
+        raise Problem(404, "There is no preview with this name. Add one in app/pages/mail_previews.py.")
     return await preview(services_of_request(request), name)
 
 
@@ -184,7 +185,7 @@ def _parts(message: EmailMessage | None, shown: str) -> dict[str, Any]:
 
 
 def _with_frame(request: Request) -> dict[str, str]:
-    """The headers of a page that shows an e-mail in a frame. No other page may contain a frame."""
+    """The headers for a page that shows an e-mail in a frame. No other page may contain a frame."""
     policy = services_of_request(request).html.policy("frame-src 'self';")
     return {"Content-Security-Policy": policy}
 

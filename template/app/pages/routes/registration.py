@@ -55,7 +55,7 @@ async def register(
 
 @router.get("/verify")
 async def verification_request_page(visitor: Visitor, request: Request) -> Response:
-    """The form that requests the verification e-mail again."""
+    """The form for requesting a new verification e-mail."""
     email = visitor.user.email if visitor is not None else ""
     return html_page(request, "request_link.html", email=email, errors={})
 

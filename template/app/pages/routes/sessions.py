@@ -1,4 +1,4 @@
-"""Where the user is logged in, and the account's history."""
+"""The user's sessions, and the account's history."""
 
 from typing import Annotated
 

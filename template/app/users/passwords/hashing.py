@@ -16,8 +16,8 @@ from app.users.exceptions import HashingBusy
 
 _PARAMETERS = "$argon2id$v=19$m=65536,t=3,p=4"
 DUMMY_HASH = f"{_PARAMETERS}$yTVKs6DTGKvBgW1BUrAmZg$i1G/DjG3tL0pcxVwg4itOODnNCLK77mod/B3Wj1LGQU"
-"""The hash of an unknown password, with hawkapi-auth's parameters. If the user does not exist, passwords are
-checked against it, so that unknown addresses take as much work as known ones."""
+"""The hash of an unknown password, with hawkapi-auth's parameters. If the user does not exist, the password
+is checked against this hash, so that unknown addresses take as much work as known ones."""
 
 
 class PasswordHasher:
@@ -38,7 +38,7 @@ class PasswordHasher:
         return await self._run(lambda: hash_password(password))
 
     async def verify(self, password: str, hashed: str | None) -> bool:
-        """Whether *password* matches *hashed*. If that is None, does the same work and returns False."""
+        """Whether *password* matches *hashed*. If *hashed* is None, does the same work and returns False."""
         matches = await self._run(lambda: verify_password(password, hashed or DUMMY_HASH))
         return matches and hashed is not None
 

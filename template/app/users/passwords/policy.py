@@ -47,9 +47,9 @@ def check_password(
 
     It must not be one of *common* (casefolded; ASVS 6.2.4), even with digits and symbols added at the end or
     in place of letters. Nor may it be little more than *words*: once they are removed (in any case, and with
-    digits and symbols read as letters), at least `MIN_OWN_LENGTH` letters and digits must remain. They must
-    include a letter, unless the password has none. This last rule does not apply to a password that contains
-    none of the words.
+    digits and symbols read as letters), at least `MIN_OWN_LENGTH` letters and digits must remain. These must
+    include a letter, unless the whole password has none. A password that contains none of the words always
+    passes this check.
 
     Raises:
         InvalidPassword: the password breaks a rule. The message tells the user which one.
@@ -99,8 +99,8 @@ def _is_little_more_than(words: Iterable[str], typed: str) -> bool:
 
 
 def _without(words: Iterable[str], typed: str, read: str) -> str | None:
-    """The letters and digits of *typed* outside the *words* found in *read*, or None if *read* contains none
-    of them."""
+    """The letters and digits of *typed* that remain when the *words* found in *read* are removed, or None if
+    *read* contains none of the words."""
     pairs = [(one, other) for one, other in zip(typed, read, strict=True) if other.isalnum()]
     typed, read = "".join(one for one, _ in pairs), "".join(other for _, other in pairs)
     length = len(read)
@@ -131,8 +131,8 @@ def _with_parts(*texts: str) -> Iterable[str]:
 
 @dataclass
 class PasswordPolicy:
-    """Checks new passwords. By default, checks only their length, their characters and words about the
-    owner."""
+    """Checks new passwords. By default, rejects them only because of their length, their characters or words
+    about the owner."""
 
     app_name: str = ""
     load_common: Callable[[], Container[str]] | None = None
@@ -141,7 +141,7 @@ class PasswordPolicy:
     _common: Container[str] | None = field(default=None, init=False, repr=False)
 
     async def check(self, password: str, *, min_length: int, words: Iterable[str] = ()) -> None:
-        """Check everything. This may wait for a server, so do not call it inside a transaction.
+        """Check everything. This may query a remote server, so do not call it inside a transaction.
 
         Raises:
             InvalidPassword: the password is not allowed. The message tells the user why.

@@ -1,4 +1,4 @@
-"""Check whether a new password is known from a data breach, without sending the password to the server.
+"""Check whether a new password appears in a known data breach, without sending the password to the server.
 
 The server speaks the range protocol of Have I Been Pwned (https://haveibeenpwned.com/API/v3#PwnedPasswords):
 it receives the first 5 of 40 hex digits of a SHA-1 hash and returns the rest of every hash with this prefix.

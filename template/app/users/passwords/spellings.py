@@ -27,8 +27,8 @@ def spellings(password: str) -> Iterator[str]:
     """The words that *password* (casefolded) may be a variant of, with none, some or all of its trailing
     digits and symbols removed.
 
-    A trailing digit may stand for a letter or not: `prince55` may be a variant of princess or of prince. A
-    password without letters counts as a number, so only its trailing symbols are removed.
+    A trailing digit may or may not stand for a letter: `prince55` may be a variant of princess or of prince.
+    A password without letters counts as a number, so only its trailing symbols are removed.
     """
     yield password
     beginning = stem(password)

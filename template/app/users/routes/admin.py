@@ -66,7 +66,8 @@ async def previous_cursor(page: UserQuery, users: UserManager, db: AsyncSession)
     if not page.cursor:
         return None
     newer = await _search(page, users, db, since=from_cursor(page.cursor))
-    # The cursor is the last account on the previous page. That page's own cursor is `limit` accounts earlier.
+    # `page.cursor` marks the last account on the previous page. That page's own cursor is `limit` accounts
+    # further up the list.
     return _cursor_of(newer[-1]) if len(newer) > page.limit else None
 
 

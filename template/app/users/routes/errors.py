@@ -12,7 +12,7 @@ INVALID_CREDENTIALS = {
 SECOND_FACTOR = {
     401: {
         "second_factor_required": "The login also needs a second factor. Send it with the `ticket` from"
-        " this response. `methods` lists what is accepted."
+        " this response. `methods` lists the accepted ways to do so."
     }
 }
 CONFIRM_WITH_FACTOR = {
@@ -23,7 +23,7 @@ REFRESH_REFUSED = {401: {"session_ended": "The refresh token is no longer valid.
 CROSS_SITE = {
     403: {"cross_site_request": "The request comes from a page on another site, or has no Origin header."}
 }
-# Secret scanners mistake these messages about passwords for passwords.
+# Secret scanners mistake these messages for passwords.
 WRONG_PASSWORD = {400: {"wrong_password": "The password is wrong."}}  # nosec B105 # pragma: allowlist secret
 PASSWORD_REQUIRED = {
     400: {

@@ -15,8 +15,8 @@ from app.web.html import html_page
 
 
 def verify_form(request: Request, email: str, *, with_password: bool, problem: str = "") -> Response:
-    """*with_password*: ask for the password, because the account was created in another browser, perhaps by
-    someone else."""
+    """*with_password*: ask for the password, because the account was created in a different browser, perhaps
+    by someone else."""
     return html_page(
         request,
         "verify.html",

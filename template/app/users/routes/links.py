@@ -21,7 +21,7 @@ from app.web.framework.application import services_of_request
 from app.web.framework.parameters import sent_by_form
 
 _LIFETIME = 3600
-"""How many seconds a user has to fill in the form. The e-mailed link still works after that."""
+"""How long a user may take to fill in the form, in seconds. The e-mailed link still works after that."""
 
 
 def mailed_link[Handler: Callable[..., Any]](
@@ -62,7 +62,7 @@ def token_of(request: Request, in_body: str | None) -> str:
 def move_token_to_cookie(request: Request, token: str) -> Response:
     """Redirect to the URL without the token, and keep the token in a cookie for an hour.
 
-    This keeps the token out of the browser history and off shared screens.
+    This keeps the token out of the browser history and the address bar.
     """
     # The cookie is SameSite=Lax: a link in webmail comes from another site, so a Strict cookie would not be
     # sent.

@@ -62,7 +62,7 @@ the owner out."""
 
 
 def tokens_for(users: UserManager, issued: IssuedSession) -> TokenPair:
-    """The tokens for the client of a bearer session."""
+    """The tokens to send to a bearer session's client."""
     return TokenPair(
         access_token=users.tokens.issue_access(issued.user.id, session_id=issued.session.id),
         refresh_token=issued.token,

@@ -3,8 +3,8 @@
 # repository tests each override, so a test fails if an upgrade breaks one.
 """The ASGI application: HawkAPI with its known bugs fixed. Template-owned.
 
-Services are on `app.state` (settings, db, mail, users, ...), never in module globals: two applications in one
-process share nothing.
+Services are on `app.state` (settings, db, mail, users, ...), never in module globals, so two applications in
+one process share nothing.
 """
 
 import inspect
@@ -233,7 +233,7 @@ class App(HawkAPI):
             await self._stack(scope, receive, send)
             return
         if scope["type"] == "websocket":
-            # Closed before it is accepted, so the server responds with 403.
+            # Close the WebSocket before it is accepted, so that the server responds with 403.
             await send({"type": "websocket.close"})
             return
         if scope["type"] == "lifespan":
@@ -259,7 +259,7 @@ class App(HawkAPI):
     async def _core_handler_inner(self, scope: Any, receive: Any, send: Any) -> None:
         result = self._tree.lookup(scope["path"], scope["method"])
         if result is not None and result.params and (allowed := self._static_methods(scope["path"])):
-            # `/users/login` must not be read as the account "login" in `/users/{user_id}`.
+            # With the wrong method, `/users/login` must not match `/users/{user_id}`.
             await _wrong_method(allowed)(scope, receive, send)
             return
         if result is None and not self._is_mounted(scope["path"]):

@@ -11,4 +11,4 @@ type Application = Callable[[Any, Any, Any], Awaitable[None]]
 """A callable that takes scope, receive and send. Middleware wraps one application in another."""
 
 BODY_CLOCK = "app.body_clock"
-"""The scope key for the clock that limits the time for the body (`app/web/middleware.py`)."""
+"""The scope key for the timer that limits how long receiving the body may take (`app/web/middleware.py`)."""

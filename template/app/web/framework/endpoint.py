@@ -59,7 +59,7 @@ _BY_THE_FRAMEWORK = frozenset(
 
 _numbers = count()
 _ABSENT = object()
-"""What a reader returns if the parameter is absent and has a `default_factory`."""
+"""The value that a reader returns if the parameter is absent and has a `default_factory`."""
 
 
 class CheckedRequest(Request):
@@ -163,8 +163,8 @@ class Endpoint:
         return found
 
     def needs(self) -> list[str]:
-        """What the guards require of a request (`needs`), excluding requirements implied by others. A
-        function in `dependencies=[...]` that is not marked with `needs` is listed by name."""
+        """The guards' requirements (`needs`), excluding those implied by others. A function in
+        `dependencies=[...]` that is not marked with `needs` is listed by name, unless it is a rate limit."""
         found: list[str] = []
         implied: set[str] = set()
 

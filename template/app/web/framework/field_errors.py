@@ -19,8 +19,8 @@ from app.web.problems import FieldError
 _MAX_ERRORS = 50
 _MAX_ITEMS = 1000
 _MAX_DEPTH = 6
-"""These limit the work that one request can cause. Errors beyond the limits may not be reported, but at least
-one error always is."""
+"""These limit the work that one request can cause. Errors beyond the limits might not be reported, but at
+least one error always is."""
 
 
 _SENTENCES = [

@@ -217,7 +217,7 @@ def _error_responses(endpoint: Endpoint, method: str) -> Errors:
     if endpoint.parameters or any(query_model_of(each) for each in endpoint.dependencies()):
         found[400] |= {
             "validation_failed": "`errors` lists what is missing or invalid.",
-            "unstorable_value": "A value cannot be stored, such as a number that is too large.",
+            "unstorable_value": "A value, such as a number that is too large, cannot be stored.",
         }
     if endpoint.body is not None:
         found[400]["incomplete_body"] = "The body ended early."

@@ -1,4 +1,4 @@
-"""Metadata for the OpenAPI document: a function's error responses and how it authenticates."""
+"""Metadata for the OpenAPI document: a function's error responses and authentication."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -56,7 +56,7 @@ def secured_by[F: Callable[..., Any]](
 
 
 def needs[F: Callable[..., Any]](what: str) -> Callable[[F], F]:
-    """Mark a guard with *what* it requires, such as `a paid bill`. If not empty, `app routes` shows it."""
+    """Mark a guard with *what* it requires, such as `a paid bill`. `app routes` shows it unless empty."""
 
     def mark(function: F) -> F:
         function.__dict__["needs"] = what

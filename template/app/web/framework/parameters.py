@@ -90,7 +90,7 @@ def query_reader(name: str, annotation: Any, default: Any = REQUIRED) -> Reader:
 def query(model: type[msgspec.Struct], *, from_form: bool = False) -> Reader:
     """A dependency that reads the query string into *model*: `Annotated[Page, Depends(query(Page))]`.
 
-    *from_form*: empty parameters count as absent, because an HTML form sends every field.
+    *from_form*: empty parameters count as absent, because an HTML form also sends fields left empty.
     """
     fields = {field.encode_name: _is_list(field.type) for field in msgspec.structs.fields(model)}
 

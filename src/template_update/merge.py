@@ -245,7 +245,7 @@ class Merger:
         return self._git("diff", *options, merge.head, merge.result, "--", *paths)
 
     def apply(self, merge: Merge) -> None:
-        """Write the result to the working tree and the index, with conflicts as after `git merge`.
+        """Write the result to the working tree and the index, leaving conflicts as `git merge` does.
 
         Raises:
             UpdateError: an ignored file is in the way, or a file cannot be written. If anything has changed,

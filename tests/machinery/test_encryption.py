@@ -328,7 +328,7 @@ def test_options_without_effect_on_asyncpg_are_dropped(query: str):
         ("options=endpoint%3Dhunter2", "must have a host that begins with the endpoint"),
         ("options=endpoint%3Ddb%20-c%20role%3Dhunter2", "must not have options, except endpoint"),
         ("options=endpoint%3Ddb&options=endpoint%3Dhunter2", "must not have options, except endpoint"),
-        ("schema=hunter2", "must not have schema, except public: run ALTER ROLE"),
+        ("schema=hunter2", "must not have a schema parameter other than schema=public: run ALTER ROLE"),
         ("pgbouncer=hunter2", "pgbouncer at most once, set to true or false"),
         ("pgbouncer=true&pgbouncer=false", "pgbouncer at most once, set to true or false"),
         ("hunter2=1", "after the ?; use only sslmode"),

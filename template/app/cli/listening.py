@@ -29,8 +29,8 @@ FILTER = (
 def ignore_new_connections() -> set[int]:
     """Make the kernel drop new connections to this process. Returns the ports that the process listens on.
 
-    A client that tries to connect retries after a second. If the socket is closed by then, the connection is
-    refused.
+    A client that is trying to connect gets no reply and tries again after a second. If the socket is closed
+    by then, the connection is refused.
     """
     instructions = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in FILTER))
     program = struct.pack("HP", len(FILTER), ctypes.addressof(instructions))

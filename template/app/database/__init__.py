@@ -203,7 +203,7 @@ def act_as(db: AsyncSession, actor: str, method: str = "") -> None:
 
 
 def act_for(db: AsyncSession, client: Client) -> None:
-    """Set the client of *db*. This is for sessions other than the one that `Db` provides."""
+    """Record *client* as the source of changes made through *db*, a session that `Db` did not provide."""
     db.info[_ACTOR] = replace(actor_of(db), client=client)
 
 

@@ -17,8 +17,8 @@ from app.web.database_errors import is_damaged
 
 
 def never_created(url: str) -> str:
-    """*url*, changed so that connections do not create the file. If the file has been moved away, its
-    write-ahead log may still exist, and an empty file next to that log would be a damaged database
+    """*url*, changed so that connections do not create the file. If the file has been moved, its write-ahead
+    log may still exist, and an empty file next to that log would be a corrupt database
     (sqlite.org/howtocorrupt.html, section 4.4)."""
     parsed = make_url(url)
     query = {"mode": "rw", "uri": "true"}

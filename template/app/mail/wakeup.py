@@ -84,7 +84,7 @@ async def _listen(database: Database, bell: Bell) -> None:
     while True:
         try:
             if not await _listen_once(engine, bell, fault):
-                logger.info("notifications of new e-mails do not arrive: the worker polls the outbox instead")
+                logger.info("not receiving notifications of new e-mails; the worker polls the outbox instead")
                 return
         except Exception as error:
             fault.failed(error)

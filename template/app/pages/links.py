@@ -1,4 +1,4 @@
-"""Lets features add links to account pages, and parts to the login page.
+"""Lets features put links on the account pages and add sections to the login page.
 
 A feature adds a link in its `install` function and marks the link's text with `N_`:
 

@@ -295,7 +295,7 @@ class Passkeys:
 
     async def _is_there(self, db: AsyncSession, passkey: Passkey) -> bool:
         # The owner may have removed the passkey since it was read. The account is locked, so the passkey
-        # cannot be removed from now on.
+        # cannot be removed after this point.
         return await db.get(Passkey, passkey.id, populate_existing=True) is not None
 
     async def _handle_of(self, db: AsyncSession, user_id: str) -> str | None:

@@ -134,8 +134,8 @@ def _drop_default_schema(query: dict[str, str | tuple[str, ...]]) -> None:
         del query["schema"]
     elif "schema" in query:
         raise ValueError(
-            "must not have schema, except public: run ALTER ROLE … SET search_path = … in the database"
-            " instead"
+            "must not have a schema parameter other than schema=public: run ALTER ROLE … SET search_path = …"
+            " in the database instead"
         )
 
 

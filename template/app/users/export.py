@@ -24,7 +24,8 @@ from app.users.schemas import PublicEvent, exported_event
 BATCH = 500
 """Rows per batch. The event loop serves other requests between batches, but not during one."""
 TEXT_BATCH = 20
-"""Rows per batch of a table with JSON or unlimited text. MAX_BODY_SIZE limits most such rows to 1 MB."""
+"""Rows per batch for a table that has JSON or unbounded text columns. MAX_BODY_SIZE limits most such rows to
+1 MB."""
 
 _json = msgspec.json.Encoder(enc_hook=str).encode
 """A value without a JSON type, such as an IP address, is written as text."""

@@ -77,7 +77,9 @@ LIMITS = {
     # Your own rows go below; template updates never touch them.
 }
 
-TOO_MANY_GUESSES = N_("Too many wrong passwords. If you do not know yours, request a link to set a new one.")
+TOO_MANY_GUESSES = N_(
+    "Too many wrong passwords. If you have forgotten your password, request a link to set a new one."
+)
 OF_THE_ACCOUNT = N_("Too many requests for this account.")
 
 

@@ -49,7 +49,7 @@ def unknown() -> Authenticator:
 
 @pytest.fixture
 def confirm(client, owner, phone):
-    """`await confirm(credential)`: the response from the route that makes a login recent."""
+    """`await confirm(credential)`: the response from the route that confirms the login again."""
 
     async def send(credential):
         body = {"credential": credential}
@@ -340,7 +340,7 @@ async def test_the_backup_flags_are_checked(client, owner, person, phone):
 
 
 async def test_a_count_that_does_not_increase_is_only_recorded(owner, make_owner, person, db, caplog):
-    """A copy of the passkey may be in use, but the counter is no proof (WebAuthn level 3, 7.2, step 22)."""
+    """The passkey may have been copied, but the counter does not prove it (WebAuthn level 3, 7.2, step 22)."""
     key = Authenticator(counts=True)
     await make_owner(key, "eve@example.com")
     key.keys[0].count -= 1

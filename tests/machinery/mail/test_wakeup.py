@@ -187,7 +187,7 @@ async def test_a_worker_looks_for_mails_if_notifications_do_not_arrive(
     monkeypatch.setattr(wakeup, "_notify", lambda *_: None)
     sender = Sender()
     async with running(db, sender):
-        await until(lambda: "notifications of new e-mails do not arrive" in caplog.text)
+        await until(lambda: "not receiving notifications of new e-mails" in caplog.text)
         await write("hello")
         await until(lambda: sender.sent == ["hello"])
 

@@ -114,7 +114,7 @@ def check_dependency(plan: DepCallablePlan, where: str) -> None:
 
 @lru_cache(1024)
 def _unfilled(function: Callable[..., Any], filled: Set[str]) -> str:
-    """The name of the first parameter of *function* that gets no value, or an empty string."""
+    """The first parameter of *function* that gets no value, or an empty string if there is none."""
     hints = _hints_of(function)
     for parameter in inspect.signature(function).parameters.values():
         if parameter.name in filled or parameter.name == "self":

@@ -43,6 +43,9 @@ def format_alike(repository: Repository, renders: Sequence[Path], say: Callable[
     if not names:
         return
     style = _Style(repository, say)
+    if style.is_fast and not style.changes(renders[0], _sources(renders[0])):
+        # The project's format is the template's.
+        return
     not_kept = style.changes(repository.project, names)
     for render in renders:
         for name, content in style.changes(render, names - not_kept.keys()).items():
@@ -69,6 +72,11 @@ class _Style:
         self._formatters = [
             each for name in self._wanted() if (each := _found(name, repository.project, say)) is not None
         ]
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether formatting every file takes only a moment."""
+        return all(each.name == "ruff" for each in self._formatters)
 
     def changes(self, folder: Path, names: Iterable[str]) -> dict[str, bytes]:
         """Maps each file in *names* that formatting changes to its new content. The files are in *folder*.
@@ -173,11 +181,15 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _that_differ(renders: Sequence[Path]) -> Iterator[str]:
-    """The Python files that are not the same in all *renders*. Only these are merged, and Black
-    takes a second to format ten files.
+    """The Python files that are not the same in all *renders*. Only these are merged, and formatting takes
+    Black a second for ten files.
     """
-    sources = [{path.relative_to(each).as_posix() for path in each.rglob("*.py")} for each in renders]
+    sources = [_sources(each) for each in renders]
     everywhere = sources[0].intersection(*sources)
     for name in sources[0].union(*sources):
         if name not in everywhere or len({(each / name).read_bytes() for each in renders}) > 1:
             yield name
+
+
+def _sources(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*.py")}

@@ -79,7 +79,7 @@ _PRIVATE = (IPv6Network("fc00::/7"), IPv6Network("fe80::/10"))
 needs no exception: its largest private network is 10.0.0.0/8."""
 
 
-class Settings(BaseSettings):
+class Settings(report.CompleteReport, BaseSettings):
     """All application settings. In development, only SECRET_KEY is required."""
 
     model_config = SettingsConfigDict(
@@ -293,8 +293,8 @@ class Settings(BaseSettings):
     plaintext_hosts: Annotated[
         types.HostNames,
         Field(
-            description="Comma-separated hosts on a private network that you trust. Database, Redis and SMTP"
-            " connections to them need no TLS in production."
+            description="Comma-separated hosts on a private network that you trust. A database, Redis, mail"
+            " server, OTLP_ENDPOINT or SENTRY_DSN on them needs no TLS in production."
         ),
     ] = []
 
@@ -574,6 +574,12 @@ def _contradictory(settings: Settings) -> Iterator[str]:
         yield (
             "LOGIN_REQUIRES_VERIFICATION: must not be false with REGISTRATION=private, because a login that"
             " works immediately would reveal that the address had no account. Remove it, or set it to true."
+        )
+    if settings.session_not_remembered >= settings.session_absolute:
+        yield (
+            f"SESSION_NOT_REMEMBERED: is {settings.session_not_remembered}, but must be less than"
+            f" SESSION_ABSOLUTE, which is {settings.session_absolute}; otherwise, a session ends with the"
+            " browser even after a login with `remember: true`. Lower it, or raise SESSION_ABSOLUTE."
         )
     yield from mail.lacking(settings)
 

@@ -38,6 +38,16 @@ REQUESTS_UNTIL_REFRESHED = """async (account) => {
     const first = localStorage.getItem("refresh");
     while (localStorage.getItem("refresh") === first) await Promise.all([me(), me(), me()]);
 }"""
+LOG_IN = """async (account) => {
+    const { logIn } = await import("/bearer.js");
+    await logIn(account.email, account.password);
+}"""
+REFRESH_AFTER_LOGOUT = """async () => {
+    const { logOut, call } = await import("/bearer.js");
+    const refresh_token = localStorage.getItem("refresh");
+    await logOut();
+    return await call("POST", "/users/token/refresh", { refresh_token }).catch((error) => error.code);
+}"""
 
 pytestmark = pytest.mark.minutes
 
@@ -115,6 +125,15 @@ def test_a_front_end_of_another_site_cannot_use_the_cookie(page: Page, front_end
 
 def test_a_front_end_of_another_site_uses_access_tokens(page: Page, front_end: tuple[int, Path]):
     assert visit(page, "127.0.0.1", front_end, "bearer.js") == WORKS
+
+
+def test_a_logout_after_a_reload_ends_the_session(page: Page, front_end: tuple[int, Path]):
+    """The access token is gone, so the refresh token says which session is meant."""
+    page.goto(f"http://127.0.0.1:{front_end[0]}/")
+    page.evaluate(LOG_IN, ACCOUNT)
+    page.reload()
+
+    assert page.evaluate(REFRESH_AFTER_LOGOUT) == "session_ended"
 
 
 def test_many_requests_at_once_refresh_the_access_token_once(page: Page, front_end: tuple[int, Path]):

@@ -41,6 +41,17 @@ navigator.credentials.get = ({ mediation, signal }) => new Promise((_, reject) =
 });
 """
 """Notes the page's requests for a passkey. None is ever chosen. `cancel()` closes the dialog."""
+COUNT_FETCHES = """() => {
+    const { fetch } = window;
+    window.fetches = 0;
+    window.fetch = (...request) => { window.fetches += 1; return fetch(...request); };
+}"""
+TURN = """isHidden => {
+    Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+    return window.fetches;
+}"""
+"""Hides the page or makes it visible. Returns the number of fetches so far."""
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +194,26 @@ def test_the_offer_is_renewed_but_interrupts_no_dialog(visit_with_phone):
     eve.page.evaluate("window.cancel()")
 
     has_requested("conditional", "conditional", "dialog", "conditional")
+
+
+@ON_SQLITE
+def test_a_hidden_page_renews_the_offer_once_it_is_visible(visit_with_phone):
+    """Otherwise pages left open would use up the rate limit of everyone at the same IP address."""
+    eve, _ = visit_with_phone()
+    eve.context.add_init_script(NOBODY_CHOOSES)
+    eve.page.clock.install()
+    eve.open("/login")
+    eve.page.wait_for_function("() => window.requests.length === 1")
+    eve.page.evaluate(COUNT_FETCHES)
+
+    def fetches(*, is_hidden: bool) -> int:
+        return eve.page.evaluate(TURN, is_hidden)
+
+    assert fetches(is_hidden=True) == 0
+    eve.page.clock.fast_forward("08:00")
+    assert fetches(is_hidden=True) == 0
+    assert fetches(is_hidden=False) == 1
+    assert fetches(is_hidden=False) == 1
 
 
 @ON_SQLITE

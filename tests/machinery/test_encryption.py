@@ -105,6 +105,23 @@ def test_a_remote_mail_server_requires_tls():
     assert "SMTP_SECURITY: must be starttls or tls in production" in refusal(smtp_security="none")
 
 
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("otlp_endpoint", "http://collector.example.com:4318"),
+        ("otlp_endpoint", "HTTP://collector.example.com"),
+        ("sentry_dsn", "http://hunter2@sentry.example.com/1"),
+    ],
+)
+def test_a_remote_collector_or_sentry_server_requires_tls(name: str, url: str):
+    """Traces contain statements, and error reports contain log lines."""
+    sentence = refusal(**{name: url})
+
+    assert f"{name.upper()}: must begin with https:// in production" in sentence
+    assert "hunter2" not in sentence
+    assert production(**{name: url.lower().replace("http:", "https:")})
+
+
 def test_a_mail_password_requires_tls_even_locally():
     """Checklist 40."""
     changes = {"smtp_host": "127.0.0.1", "smtp_security": "none", "smtp_password": "hunter2"}
@@ -122,6 +139,8 @@ def test_the_local_machine_needs_no_tls(host: str):
         redis_url=f"redis://{host}/0",
         smtp_host=host.strip("[]"),
         smtp_security="none",
+        otlp_endpoint=f"http://{host}:4318",
+        sentry_dsn=f"http://key@{host}/1",
     )
 
 
@@ -162,7 +181,9 @@ def test_a_listed_host_may_be_used_without_tls():
         redis_url="redis://redis/0",
         smtp_host="10.0.0.7",
         smtp_security="none",
-        plaintext_hosts="postgres, Redis,10.0.0.7",
+        otlp_endpoint="http://Collector:4318",
+        sentry_dsn="http://key@sentry:9000/1",
+        plaintext_hosts="postgres, Redis,10.0.0.7,collector,sentry",
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings, SettingsError, describe, load_settings
+from app.settings_checks import report
 
 KEY = sha256(b"the secret of the tests").hexdigest()
 
@@ -173,6 +174,7 @@ def test_unsafe_and_invalid_values_are_reported_together(environment: SetEnviron
         ("MAIL_BACKEND", "pigeon"),
         ("MAIL_SENDER", "nobody"),
         ("MAIL_SENDER", "a@example.com, b@example.com"),
+        ("MAIL_SENDER", "Jürgen <jürgen@example.com>"),
         ("MAIL_SENDER", "App <app@example.com>\nBcc: b@example.com"),
         ("BACKGROUND_WORKER", "none"),
         ("MAIL_MAX_ATTEMPTS", "0"),
@@ -258,6 +260,9 @@ def test_an_invalid_value_is_refused(environment: SetEnvironment, name: str, val
         ("RESET_URL", "https://front.example.com/#/r?t={token}", "https://front.example.com/#/r?t={token}"),
         ("USERS_PREFIX", "/api/v1/accounts", "/api/v1/accounts"),
         ("MAIL_SENDER", "My App <app@example.com>", "My App <app@example.com>"),
+        ("MAIL_SENDER", "app@bücher.example", "app@xn--bcher-kva.example"),
+        ("MAIL_SENDER", "'Bücher' <app@bücher.example>", "'Bücher' <app@xn--bcher-kva.example>"),
+        ("MAIL_SENDER", '"A, B" <app@ bücher.example>', '"A, B" <app@xn--bcher-kva.example>'),
         ("PASSWORD_MIN_LENGTH", "8", 8),
         ("PASSWORD_BREACH_URL", "", ""),
         (
@@ -352,6 +357,52 @@ def test_an_invalid_proxy_network_is_explained(environment: SetEnvironment, valu
     assert problem_with("TRUSTED_PROXIES") == (
         "TRUSTED_PROXIES: must be a comma-separated list of IP addresses or networks, such as 10.0.0.0/8."
     )
+
+
+# Contradictions
+
+
+@pytest.mark.parametrize(("absolute", "not_remembered"), [("43200", ""), ("86400", ""), ("300", "600")])
+def test_a_session_must_be_able_to_last_longer_if_it_is_remembered(
+    environment: SetEnvironment, absolute: str, not_remembered: str
+):
+    environment(SECRET_KEY=KEY, SESSION_ABSOLUTE=absolute, SESSION_NOT_REMEMBERED=not_remembered)
+
+    assert f"SESSION_ABSOLUTE, which is {absolute};" in problem_with("SESSION_NOT_REMEMBERED")
+
+
+# Lists and dicts in an owner's settings
+
+
+class OwnSettings(Settings):
+    colors: list[str] = []
+    prices: dict[str, int] = {}
+
+
+def test_a_list_or_dict_that_is_not_json_is_reported_with_all_other_problems(
+    environment: SetEnvironment, env_file: Path
+):
+    env_file.write_text(f"SECRET_KEY={KEY}\nPRICES=hunter2\n")
+    environment(COLORS="red,hunter2", DEBUG="x")
+
+    with pytest.raises(SettingsError) as caught:
+        report.read(OwnSettings, env_file)
+
+    assert {line.strip() for line in str(caught.value).splitlines()[1:]} == {
+        "COLORS: input should be a valid list, written as JSON.",
+        "PRICES: input should be a valid dictionary, written as JSON.",
+        "DEBUG: input should be a valid boolean, unable to interpret input.",
+    }
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_lists_and_dicts_are_json(environment: SetEnvironment, env_file: Path):
+    env_file.write_text(f'SECRET_KEY={KEY}\nPRICES={{"tea": 3}}\n')
+    environment(COLORS='["red", "blue"]')
+
+    settings = report.read(OwnSettings, env_file)
+
+    assert (settings.colors, settings.prices) == (["red", "blue"], {"tea": 3})
 
 
 # Misspelled names in the file

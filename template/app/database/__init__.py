@@ -27,6 +27,7 @@ from app.database.reading import FAST_PATHS, ReadOnlySession
 from app.services import Services
 from app.web import App
 from app.web.client_ip import Client, client_of
+from app.web.cookies import COOKIES
 
 __all__ = [
     "Actor",
@@ -131,7 +132,7 @@ async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
             # Raises if there are unflushed changes: they would be lost even though the request succeeds.
             db.sync_session.flush()
         else:
-            await db.commit()
+            await _commit(request, db)
     except BaseException:
         # Shielded: a cancelled request must still return its connection to the pool.
         await asyncio.shield(db.close())
@@ -141,6 +142,16 @@ async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
         db.sync_session.close()
     else:
         await db.close()
+
+
+async def _commit(request: Request, db: AsyncSession) -> None:
+    try:
+        await db.commit()
+    except BaseException:
+        # Nothing was saved. A new cookie would belong to a session that does not exist, and a deleted one to
+        # a session that still does.
+        request.scope[COOKIES].clear()
+        raise
 
 
 Db = Annotated[AsyncSession, Depends(request_session)]

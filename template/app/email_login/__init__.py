@@ -2,6 +2,7 @@
 
 from hawkapi.routing.router import Router
 
+from app.database.batches import delete_all
 from app.email_login import notices
 from app.email_login.login_codes import LoginCodeRefused, LoginCodes, remove_expired
 from app.email_login.routes import router
@@ -22,8 +23,7 @@ def install(app: App) -> None:
     database = app.state.db
 
     async def remove_expired_requests() -> None:
-        async with database.session() as db:
-            await remove_expired(db)
+        await delete_all(database, remove_expired)
 
     app.state.tasks.append(PeriodicTask("remove expired login codes", 600.0, remove_expired_requests))
     mounted = Router(prefix=app.state.settings.users_prefix)

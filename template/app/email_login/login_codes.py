@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.database import client_of_session
+from app.database.batches import delete_batch
 from app.email_login.mails import mail_code, mail_nobody
 from app.email_login.models import LoginCode
 from app.i18n import gettext as _
@@ -210,9 +211,10 @@ class LoginCodes:
         return self._keys.mac(_message(*parts)).hex()
 
 
-async def remove_expired(db: AsyncSession) -> None:
-    """Delete expired requests."""
-    await db.execute(delete(LoginCode).where(LoginCode.expires_at <= clock.now()))
+async def remove_expired(db: AsyncSession) -> int:
+    """Delete a batch of expired requests. Returns the number deleted."""
+    is_expired = LoginCode.expires_at <= clock.now()
+    return await delete_batch(db, LoginCode, is_expired, LoginCode.request_hash)
 
 
 def _is_of_this_browser(db: AsyncSession, answer: Answer) -> ColumnElement[bool]:

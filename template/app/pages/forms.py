@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.i18n import gettext as _
 from app.i18n import gettext as translated
+from app.users.dependencies import get_user_manager
 from app.users.exceptions import (
     AccountDisabled,
     AccountInUse,
@@ -27,7 +28,9 @@ from app.users.exceptions import (
     UserAlreadyExists,
     WrongPassword,
 )
+from app.users.manager import UserManager
 from app.users.models import User
+from app.users.routes.error_handlers import wrong_credentials
 from app.users.schemas import NewAccount, ProfileUpdate
 from app.web.database_errors import taken_fields
 from app.web.framework.field_errors import field_errors
@@ -175,21 +178,20 @@ def show_again(
     """Show the form again with the submitted values and errors. The status is 400, so nothing is saved."""
     given = msgspec.structs.asdict(form)
     kept = {name: value for name, value in given.items() if name not in _PASSWORDS}
-    field, sentence = problem_of(error)
+    field, sentence = problem_of(error, get_user_manager(request))
     # A form without this field shows the message at the top.
     errors = {field if field in given else "": sentence}
     shown: dict[str, Any] = kept | {"errors": errors} | values
     return html_page(request, template, status=400, **shown)
 
 
-def problem_of(error: Exception) -> tuple[str, str]:
+def problem_of(error: Exception, users: UserManager | None = None) -> tuple[str, str]:
     """The field that *error* is about, or an empty string, and the message to show."""
     match error:
         case UserAlreadyExists():
             return "email", _("This e-mail address already has an account.")
         case InvalidCredentials() | InactiveUser():
-            # Show the same message for both: telling them apart would reveal which addresses have an account.
-            return "", _("The e-mail address or the password is wrong.")
+            return "", translated(wrong_credentials(users))
         case InvalidEmail() | InvalidField() | InvalidPassword() | WrongPassword():
             return error.field, translated(str(error))
         case _:

@@ -178,7 +178,8 @@ def _with_query(request: Request) -> str:
 
 def context(request: Request) -> dict[str, Any]:
     """The values that the layout needs, such as the user and the application's name."""
-    settings = services_of_request(request).settings
+    services = services_of_request(request)
+    settings = services.settings
     return {
         "user": request.scope.get(_USER),
         "path": request.path,
@@ -186,6 +187,7 @@ def context(request: Request) -> dict[str, Any]:
         "docs_enabled": settings.docs_enabled,
         "logo_url": settings.logo_url,
         "registration": settings.registration,
+        "must_verify": services.users.must_verify,
         "here": _here(request),
         "languages": i18n.names(),
     }

@@ -10,6 +10,7 @@ from hawkapi.routing.route import Route
 from hawkapi.routing.router import Router
 
 from app.pages.navigation import SignedIn
+from app.users.dependencies import before_setup, is_before_setup
 from app.web.csrf import require_same_origin
 
 
@@ -40,5 +41,8 @@ class PageRouter(Router):
             values = {name: quote(str(value), safe="") for name, value in request.path_params.items()}
             return Response(b"", status_code=303, headers={"Location": page.format(**values)})
 
-        self.get(path)(open_page)
-        return self.post(path, **options)
+        def register(handler: Callable[..., Any]) -> Callable[..., Any]:
+            self.get(path)(before_setup(open_page) if is_before_setup(handler) else open_page)
+            return self.post(path, **options)(handler)
+
+        return register

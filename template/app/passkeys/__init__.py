@@ -4,6 +4,7 @@ from hawkapi import Request
 from hawkapi.responses.response import Response
 from hawkapi.routing.router import Router
 
+from app.database.batches import delete_all
 from app.passkeys.ceremonies import relying_party
 from app.passkeys.challenges import remove_expired
 from app.passkeys.passkeys import PasskeyExists, PasskeyRefused, Passkeys, TooManyPasskeys
@@ -32,8 +33,7 @@ def install(app: App) -> None:
     factors.add(Passkeys(party, users, factors))
 
     async def remove_expired_challenges() -> None:
-        async with database.session() as db:
-            await remove_expired(db)
+        await delete_all(database, remove_expired)
 
     app.state.tasks.append(PeriodicTask("remove expired challenges", 600.0, remove_expired_challenges))
 

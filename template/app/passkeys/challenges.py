@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.database import client_of_session
+from app.database.batches import delete_batch
 from app.passkeys.models import PasskeyChallenge
 
 LASTS = timedelta(minutes=5)
@@ -63,9 +64,10 @@ async def take(db: AsyncSession, challenge: bytes, ceremony: Ceremony, holder: s
     return taken.scalar_one_or_none() is not None
 
 
-async def remove_expired(db: AsyncSession) -> None:
-    """Delete expired challenges."""
-    await db.execute(delete(PasskeyChallenge).where(PasskeyChallenge.expires_at <= clock.now()))
+async def remove_expired(db: AsyncSession) -> int:
+    """Delete a batch of expired challenges. Returns the number deleted."""
+    expires_at = PasskeyChallenge.expires_at
+    return await delete_batch(db, PasskeyChallenge, expires_at <= clock.now(), expires_at)
 
 
 def _hash(value: bytes) -> str:

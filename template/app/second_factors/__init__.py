@@ -7,6 +7,7 @@ from hawkapi import Request
 from hawkapi.responses.response import Response
 from hawkapi.routing.router import Router
 
+from app.database.batches import delete_all
 from app.second_factors import notices
 from app.second_factors.factors import Factors, LastFactor, WrongFactor, remove_expired
 from app.second_factors.routes import NOT_SET_UP_CODE, TAG, router
@@ -29,8 +30,7 @@ def install(app: App) -> None:
     database = app.state.db
 
     async def remove_expired_logins() -> None:
-        async with database.session() as db:
-            await remove_expired(db)
+        await delete_all(database, remove_expired)
 
     app.state.tasks.append(PeriodicTask("remove expired logins", 600.0, remove_expired_logins))
 

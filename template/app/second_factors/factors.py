@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.database import client_of_session, released
+from app.database.batches import delete_batch
 from app.i18n import N_
 from app.i18n import gettext as _
 from app.i18n import gettext as translated
@@ -117,7 +118,7 @@ class Factor(Protocol):
     name: str
     """The name in the audit log and the list of factors, such as `totp`."""
     method: str
-    """The name of the answer's field, such as `code`."""
+    """The name of the answer's field, such as `code`. No other factor may have it."""
     refusal: str
     """The message shown if the answer is wrong, marked with `N_`."""
 
@@ -143,7 +144,13 @@ class Factors:
         self._factors: dict[str, Factor] = {}
 
     def add(self, factor: Factor) -> None:
-        """Offer *factor* from now on."""
+        """Offer *factor* from now on.
+
+        Raises:
+            ValueError: the method is taken. The other factor would no longer be asked for.
+        """
+        if factor.method in (*self._factors, RECOVERY_CODE):
+            raise ValueError(f"Two factors have the method {factor.method!r}: {factor.name} needs its own.")
         self._factors[factor.method] = factor
 
     def of_kind[Kind](self, kind: type[Kind]) -> Kind:
@@ -418,9 +425,10 @@ async def lock(db: AsyncSession, user: User) -> None:
     await db.get(type(user), user.id, populate_existing=True, with_for_update=this_table)
 
 
-async def remove_expired(db: AsyncSession) -> None:
-    """Delete expired logins."""
-    await db.execute(delete(PendingLogin).where(PendingLogin.expires_at <= clock.now()))
+async def remove_expired(db: AsyncSession) -> int:
+    """Delete a batch of expired logins. Returns the number deleted."""
+    is_expired = PendingLogin.expires_at <= clock.now()
+    return await delete_batch(db, PendingLogin, is_expired, PendingLogin.ticket_hash)
 
 
 def asked_by(pending: PendingLogin) -> Asked:

@@ -4,6 +4,7 @@ Template-owned."""
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from sqlalchemy import make_url
 
@@ -28,6 +29,11 @@ def unencrypted(settings: "Settings") -> Iterator[str]:
         redis = make_url(settings.redis_url.get_secret_value())
         if redis.drivername == "redis":
             yield from _sentence("REDIS_URL", "begin with rediss://", settings, redis.host or "")
+    dsn = settings.sentry_dsn.get_secret_value() if settings.sentry_dsn else ""
+    for name, url in (("OTLP_ENDPOINT", settings.otlp_endpoint), ("SENTRY_DSN", dsn)):
+        parts = urlsplit(url)
+        if parts.scheme == "http":
+            yield from _sentence(name, "begin with https://", settings, parts.hostname or "")
     if settings.mail_backend == "smtp" and settings.smtp_security == "none":
         if settings.smtp_password is not None:
             yield "SMTP_SECURITY: must be starttls or tls if SMTP_PASSWORD is set."

@@ -3,21 +3,51 @@
 import difflib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from dotenv.parser import Binding, parse_stream
 from pydantic import SecretStr, ValidationError
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from sqlalchemy import make_url
 
 _NOT_DERIVED = "default_factory_not_called"
 """pydantic's error type for a default computed from a field that is itself invalid."""
+_NOT_JSON = frozenset({"dict_type", "list_type", "set_type", "tuple_type"})
+"""pydantic's error types for text in place of a list or dict."""
 
 
 class SettingsError(Exception):
     """The environment or `.env` is invalid. The message lists every problem, one per line."""
+
+
+class CompleteReport:
+    """A base class of settings. It reports a list or dict that is not JSON like any other invalid value.
+
+    pydantic-settings itself would raise an error that names only this setting and hides all other problems.
+    """
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        for source in (env_settings, dotenv_settings):
+            source.decode_complex_value = cast(Any, partial(_decoded_or_text, source.decode_complex_value))
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+
+def _decoded_or_text(decode: Callable[..., Any], field_name: str, field: Any, value: Any) -> Any:
+    try:
+        return decode(field_name, field, value)
+    except ValueError:
+        return value
 
 
 def read[S: BaseSettings](kind: type[S], env_file: Path | None) -> S:
@@ -88,6 +118,8 @@ def _sentences(error: ValidationError) -> Iterator[str]:
             yield from message.splitlines()
             continue
         name = str(each["loc"][0]).upper()
+        if each["type"] in _NOT_JSON:
+            message += ", written as JSON"
         if each["type"] == "missing":
             message = "is missing; set it in the environment or in .env (see .env.example)"
         yield f"{name}: {message[:1].lower()}{message[1:].rstrip('.')}."

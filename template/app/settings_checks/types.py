@@ -5,6 +5,7 @@ A validator's message starts with a verb, usually "must", because the setting's 
 
 import re
 import unicodedata
+from email.headerregistry import Address
 from email.utils import getaddresses
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any, cast
@@ -213,11 +214,15 @@ def _sender(value: str) -> str:
     addresses = getaddresses([value])
     if len(addresses) != 1:
         raise ValueError("must be a single e-mail address")
+    name, address = addresses[0]
     try:
-        validate_email(addresses[0][1], check_deliverability=False, test_environment=True)
+        # Many mail servers accept only ASCII. The domain can be converted, the part before the @ cannot.
+        parts = validate_email(
+            address, check_deliverability=False, allow_smtputf8=False, test_environment=True
+        )
     except EmailNotValidError as error:
         raise ValueError(f"must be an e-mail address or Name <address>: {error}") from None
-    return value
+    return value if address.isascii() else str(Address(name, parts.local_part, parts.ascii_domain))
 
 
 def _email_or_empty(value: str) -> str:

@@ -27,5 +27,6 @@ class TotpSecret(Base):
     last_step: Mapped[int] = mapped_column(BigInteger, default=0)
     """The time step of the last accepted code. Only codes from later steps are accepted."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    """When the login that generated the secret began. No other login can confirm the secret."""
     confirmed_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     """When the owner entered the first correct code. Until then, logins do not ask for one."""

@@ -57,7 +57,7 @@ async def begin_totp(recent: RecentLogin, user: VerifiedUser, totp: TheTotp, db:
 
     Logins do not ask for a code until you have confirmed the app with one.
     """
-    secret = await totp.begin(db, user)
+    secret = await totp.begin(db, user, recent)
     uri = totp.uri(secret, user)
     return TotpSetup(secret, uri, qr_code(uri))
 

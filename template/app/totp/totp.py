@@ -72,8 +72,10 @@ class Totp:
 
     # Setting up an app
 
-    async def begin(self, db: AsyncSession, user: User) -> str:
+    async def begin(self, db: AsyncSession, user: User, session: UserSession) -> str:
         """Generate a secret for *user*. An earlier, unconfirmed secret stops working.
+
+        Only the login of *session* can see and confirm it.
 
         Raises:
             AlreadySetUp: the account already has an authenticator app.
@@ -87,14 +89,15 @@ class Totp:
             row = TotpSecret(user_id=user.id)
             db.add(row)
         row.sealed_secret = self._keys.encrypt(secret)
-        row.last_step, row.created_at = 0, clock.now()
+        row.last_step, row.created_at = 0, session.created_at
         await db.flush()
         return secret
 
-    async def pending_secret(self, db: AsyncSession, user: User) -> str | None:
-        """The secret that `begin` generated, or None if there is none or it has been confirmed."""
+    async def pending_secret(self, db: AsyncSession, user: User, session: UserSession) -> str | None:
+        """The secret that `begin` generated for this login, or None if there is none or it has been
+        confirmed."""
         row = await db.get(TotpSecret, user.id, populate_existing=True)
-        return self._open(row) if row is not None and row.confirmed_at is None else None
+        return self._open(row) if row is not None and _is_waiting(row, session) else None
 
     async def confirm(
         self, db: AsyncSession, user: User, session: UserSession, code: str
@@ -111,7 +114,7 @@ class Totp:
         async with self._factors.counted(user, self.method):
             await self._factors.lock(db, user, session)
             row = await db.get(TotpSecret, user.id, populate_existing=True)
-            if row is None or row.confirmed_at is not None or not await self._accept(db, row, code):
+            if row is None or not _is_waiting(row, session) or not await self._accept(db, row, code):
                 raise WrongFactor
             row.confirmed_at = clock.now()
             await db.flush()
@@ -153,6 +156,11 @@ class Totp:
                 " SECRET_KEY_FALLBACKS lacks the earlier key"
             )
             return None
+
+
+def _is_waiting(row: TotpSecret, session: UserSession) -> bool:
+    # A thief may have read a secret from another login. The owner must never confirm it.
+    return row.confirmed_at is None and row.created_at == session.created_at
 
 
 def digits_of(code: str) -> str:

@@ -15,8 +15,7 @@ from app.second_factors import WrongFactor
 from app.second_factors.routes import AllFactors
 from app.totp.routes import TheTotp, qr_code
 from app.totp.totp import AlreadySetUp, Totp
-from app.users import User
-from app.users.dependencies import before_setup, limited_by
+from app.users.dependencies import Login, before_setup, limited_by
 from app.users.exceptions import NoSecondFactor
 from app.users.schemas import Secret
 from app.web import FromForm
@@ -34,14 +33,14 @@ class CodeForm(Secret):
 @router.get(APP)
 @before_setup
 async def set_up_page(login: Verified, request: Request, totp: TheTotp, db: Db) -> Response:
-    return await _show_secret(request, totp, db, login.user)
+    return await _show_secret(request, totp, db, login)
 
 
 @router.post(APP, dependencies=[limited_by("change_factors")])
 @before_setup
 async def begin_to_set_up(login: Verified, request: Request, totp: TheTotp, db: Db) -> Response:
     try:
-        await totp.begin(db, login.user)
+        await totp.begin(db, login.user, login.session)
     except AlreadySetUp:
         return redirect(request, PAGE)
     return redirect(request, APP)
@@ -55,7 +54,7 @@ async def confirm_app(
     try:
         codes = await totp.confirm(db, login.user, login.session, form.code)
     except WrongFactor as error:
-        return await _show_secret(request, totp, db, login.user, error)
+        return await _show_secret(request, totp, db, login, error)
     return after_adding(request, codes)
 
 
@@ -82,13 +81,13 @@ async def remove_app(
 
 
 async def _show_secret(
-    request: Request, totp: Totp, db: AsyncSession, user: User, error: WrongFactor | None = None
+    request: Request, totp: Totp, db: AsyncSession, login: Login, error: WrongFactor | None = None
 ) -> Response:
     """Show the secret of an app that is waiting for its first code. If there is none, redirect."""
-    secret = await totp.pending_secret(db, user)
+    secret = await totp.pending_secret(db, login.user, login.session)
     if secret is None:
         return redirect(request, PAGE)
-    image = base64.b64encode(qr_code(totp.uri(secret, user)).encode()).decode()
+    image = base64.b64encode(qr_code(totp.uri(secret, login.user)).encode()).decode()
     return html_page(
         request,
         "totp/set_up.html",

@@ -67,7 +67,9 @@ def give_login_key(request: Request, ticket: str, key: str, *, name: str = LOGIN
 
     *name*: the name of the cookie. Each kind of unfinished login has its own.
     """
-    set_cookie(request, _full_name(request, name), f"{ticket}.{key}", max_age=600, secure=_is_secure(request))
+    # The database decides when the login expires, so the cookie lasts until the browser is closed.
+    secure = _is_secure(request)
+    set_cookie(request, _full_name(request, name), f"{ticket}.{key}", max_age=None, secure=secure)
 
 
 def login_key(request: Request, *, name: str = LOGIN) -> tuple[str, str]:

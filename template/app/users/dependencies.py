@@ -168,8 +168,13 @@ def before_setup[Handler: Callable[..., Any]](handler: Handler) -> Handler:
     return handler
 
 
+def is_before_setup(handler: Callable[..., Any]) -> bool:
+    """Whether *handler* is marked with `before_setup`."""
+    return hasattr(handler, "before_setup")
+
+
 def _is_for_setup(request: Request) -> bool:
-    return hasattr(request.scope["route"].handler, "before_setup")
+    return is_before_setup(request.scope["route"].handler)
 
 
 def _access_token(request: Request) -> str | None:

@@ -34,17 +34,19 @@ _json = msgspec.json.Encoder(enc_hook=str).encode
 def everything_about(services: Services, user: User) -> AsyncGenerator[bytes]:
     """An `Export` as JSON, in chunks: the account, the rows that refer to it and its events. Columns marked
     SECRET are left out."""
-    return _document(services, user.id, account_of(user))
+    return _document(services, user.id)
 
 
-def account_of(user: User) -> dict[str, Any]:
-    """The account's column values, excluding columns marked SECRET."""
-    name_of = User.__mapper__.get_property_by_column
-    return {column.name: getattr(user, name_of(column).key) for column in _open_columns(_accounts())}
+async def _account(services: Services, user_id: str) -> dict[str, Any]:
+    """The account's column values, without columns marked SECRET. Deferred columns are included."""
+    columns = _open_columns(_accounts())
+    async with services.reading() as db:
+        row = (await db.execute(select(*columns).where(_accounts().c.id == user_id))).one_or_none()
+    return {} if row is None else dict(zip([str(each.name) for each in columns], row, strict=True))
 
 
-async def _document(services: Services, user_id: str, account: dict[str, Any]) -> AsyncGenerator[bytes]:
-    yield b'{"account":' + _json(account) + b',"related_records":{'
+async def _document(services: Services, user_id: str) -> AsyncGenerator[bytes]:
+    yield b'{"account":' + _json(await _account(services, user_id)) + b',"related_records":{'
     between = b""
     for table in Base.metadata.sorted_tables:
         if _owners_in(table):

@@ -313,6 +313,8 @@ class UserManager:
         self, db: AsyncSession, *, email: str, password: str, browser: str
     ) -> tuple[User, set[str], bool]:
         """The account, the browsers used for its earlier logins, and whether it has a second factor."""
+        # The browser may be logged in as someone else, who must not count as the actor.
+        act_as(db, "")
         async with released(db) as transaction_is_ours:
             user = await self.get_by_email(db, email)
         known = self._known_browser(browser, user)
@@ -348,6 +350,8 @@ class UserManager:
         self, db: AsyncSession, user: User, browsers: set[str], *, method: str = "password"
     ) -> None:
         """Do everything that a login involves, except creating the session."""
+        # The browser may have been logged in as someone else.
+        act_as(db, user.id)
         if user.delete_after is not None:
             await self._take_back_deletion(db, user, method)
         # Skip this on an account's first login, when no browser is known yet.

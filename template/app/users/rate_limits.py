@@ -134,15 +134,12 @@ class Limits:
         return True
 
     async def may_record(self, event: str, *, ip: str, account: str = "") -> bool:
-        """Whether another *event* may be recorded in the audit log. False for events without a row.
-
-        All clients whose IP address is unknown share one count, so that they cannot fill the log.
-        """
+        """Whether another *event* may be recorded in the audit log. False for events without a row."""
         limit = self._table.get(event)
         if limit is None:
             return False
         buckets = [
-            *_buckets(f"{event}:ip", ip or "unknown", limit.ip),
+            *_buckets(f"{event}:ip", ip, limit.ip),
             *_buckets(f"{event}:account", account, limit.account),
         ]
         return not await self._acquire(buckets)

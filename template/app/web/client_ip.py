@@ -23,8 +23,11 @@ class Client:
     def network(self) -> str:
         """The network to which rate limits apply: an IPv4 address, or the /64 that contains an IPv6 address.
 
-        A site is assigned at least a /64 (RFC 6177). Empty if the address is empty.
+        A site is assigned at least a /64 (RFC 6177). All clients whose address is unknown, such as those
+        behind a Unix socket, share one network.
         """
+        if not self.ip_address:
+            return "unknown"
         if ":" not in self.ip_address:
             return self.ip_address
         return str(ip_network((self.ip_address, 64), strict=False))
@@ -70,8 +73,11 @@ def _address(peer: str, forwarded: str, trusted: list[IPv4Network | IPv6Network]
     """
     address = _plain(peer)
     for each in reversed([part for part in forwarded.split(",") if part.strip()]):
+        if not _is_one_of(address, trusted):
+            # The client itself may have written the rest. Parsing it would also cache it.
+            break
         written = _plain(each.strip())
-        if not written or not _is_one_of(address, trusted):
+        if not written:
             break
         address = written
     return address

@@ -42,9 +42,10 @@ def is_unavailable(error: BaseException) -> bool:
         return False
     if is_damaged(error.orig):
         return True
-    # SQLSTATE classes: connection exception, insufficient resources, operator intervention.
+    # SQLSTATE classes: connection exception, transaction rollback (such as a deadlock), insufficient
+    # resources, operator intervention.
     sqlstate = str(getattr(error.orig, "sqlstate", None) or "")
-    return error.connection_invalidated or sqlstate.startswith(("08", "53", "57P"))
+    return error.connection_invalidated or sqlstate.startswith(("08", "40", "53", "57P"))
 
 
 def is_damaged(error: BaseException | None) -> bool:

@@ -7,7 +7,6 @@ sites. These routes exist only if DOCS_ENABLED is true.
 from pathlib import Path
 
 from hawkapi import Request
-from hawkapi.responses.json_response import JSONResponse
 from hawkapi.responses.response import Response
 from hawkapi.routing.router import Router
 
@@ -33,9 +32,9 @@ def install(app: App) -> None:
 
 
 @router.get("/openapi.json", include_in_schema=False)
-async def openapi_document(request: Request) -> JSONResponse:
+async def openapi_document(request: Request) -> Response:
     """The OpenAPI 3.1 document."""
-    return JSONResponse(request.scope["app"].openapi())
+    return Response(request.scope["app"].openapi_json, content_type="application/json")
 
 
 @router.get("/docs", include_in_schema=False)

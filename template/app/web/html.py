@@ -26,6 +26,8 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_CACHED = 256
 """The maximum number of cached pages. Visitors could create any number of them, for example by changing
 `next` in the URL."""
+_REPLACEABLE = {"here"}
+"""Values of the layout that a page may replace."""
 
 
 class HtmlPages:
@@ -95,15 +97,22 @@ class HtmlPages:
         *cache*: render the page once for all visitors with the same values. Use it only if the template does
         not depend on anything else, such as the time. It has no effect for logged-in visitors.
 
+        Raises:
+            ValueError: the layout needs one of the names in *values* for itself.
+
         A page's URL may contain a token, so the page is not stored (`no-store`). It may load only what its
         layout needs, and submit forms only to this site (ASVS 3.4.3, 14.3.2). `app/web/middleware.py` adds
         the headers that every response has.
         """
         language = i18n.current_language()
-        context: dict[str, Any] = {"language": language, "problem": ""}
+        context: dict[str, Any] = {"language": language}
         for values_of in self._context:
             context |= values_of(request)
-        context |= values
+        if clash := (context.keys() - _REPLACEABLE) & values.keys():
+            raise ValueError(
+                f"The layout of {template} uses {', '.join(sorted(clash))}: give these values other names."
+            )
+        context = {"problem": ""} | context | values
         return Response(
             self._cached_document(template, context) if cache else self._render(template, context),
             status_code=status,

@@ -77,6 +77,21 @@ async def test_known_and_unknown_addresses_get_the_same_page(make_browser, make_
     assert visible(answers[0]) == visible(answers[1]) == visible(answers[2])
 
 
+async def test_a_refused_login_says_that_the_address_may_be_unverified(make_browser, make_user, manager):
+    """Checklist 13. The page does not depend on the account."""
+    await make_user("ada@example.com")
+    manager.login_requires_verification = True
+
+    answers = [
+        await (await make_browser()).post("/login", data=PASSWORD | {"email": f"{name}@example.com"})
+        for name in ("ada", "eve")
+    ]
+
+    assert visible(answers[0]) == visible(answers[1])
+    assert "or the e-mail address is not verified yet." in answers[0].text
+    assert '<a href="/verify">' in answers[0].text
+
+
 async def test_private_registration_does_not_reveal_who_is_registered(
     build_app, make_browser, make_user, outbox
 ):

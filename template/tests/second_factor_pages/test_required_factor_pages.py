@@ -28,6 +28,20 @@ async def test_the_setup_page_opens(newcomer):
     assert (await newcomer.get(PAGE)).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/", "/verify"])
+async def test_public_pages_show_that_the_user_is_logged_in(newcomer, path):
+    page = await newcomer.get(path)
+
+    assert ADA["email"] in page.text
+    assert 'action="/logout"' in page.text
+
+
+async def test_a_new_link_can_be_requested(newcomer):
+    answer = await newcomer.post("/verify", data={"email": ADA["email"]})
+
+    assert answer.headers["location"] == "/account"
+
+
 async def test_the_user_can_log_out(newcomer):
     await press(newcomer, "/logout")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from app.second_factors.factors import LastFactor
-from tests.conftest import lifespan
+from tests.conftest import PASSWORD, lifespan
 
 KINDS = pytest.mark.parametrize("kind", ["", "/cookie"], ids=["bearer", "cookie"])
 NEEDED = (403, "second_factor_setup_required")
@@ -52,6 +52,23 @@ async def test_a_session_without_a_factor_can_only_set_one_up(
 
     assert before == [NEEDED, NEEDED]
     assert factors[0] == after[0] == 200
+
+
+async def test_a_new_user_who_is_logged_in_keeps_the_password(require, enter, person, outbox):
+    """Checklist 29. The session that lacks a factor proves that its user created the account."""
+    require("all")
+    await person.client.post("/users/register", json={"email": "ada@example.com", "password": PASSWORD})
+    token = (await outbox())[-1].text_body.partition("/users/verify/")[2].split()[0]
+    headers = await enter()
+    person.client.cookies.clear()
+
+    page = await person.client.get(f"/users/verify/{token}", headers=headers)
+    verified = await person.client.post("/users/verify", json={"token": token}, headers=headers)
+
+    assert page.status_code == verified.status_code == 200
+    assert 'type="password"' not in page.text
+    assert await status(person, "/users/me/factors", headers) == (200, None)
+    assert "Authorization" in await enter()
 
 
 @KINDS

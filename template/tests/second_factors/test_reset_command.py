@@ -18,6 +18,7 @@ def run(build_app, sample, monkeypatch):
     @asynccontextmanager
     async def transaction():
         app = build_app()
+        monkeypatch.setattr(factors_of(app.state.users), "_factors", {})
         factors_of(app.state.users).add(sample)
         async with app.state.db.session() as session:
             yield app.state.users, session

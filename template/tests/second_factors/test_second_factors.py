@@ -45,6 +45,13 @@ async def test_adding_another_factor_keeps_the_recovery_codes(client, owner, oth
     assert listed == {"factors": ["sample", "other"], "recovery_codes": 10}
 
 
+@pytest.mark.parametrize("method", ["code", "recovery_code"])
+async def test_every_factor_needs_its_own_method(factors, sample, method):
+    """Otherwise the earlier factor would no longer be asked for."""
+    with pytest.raises(ValueError, match="sms needs its own"):
+        factors.add(SampleFactor("sms", method=method))
+
+
 # Logging in
 
 
@@ -160,8 +167,9 @@ async def test_removing_a_factor_notifies_the_owner_and_ends_the_other_sessions(
 
 
 async def test_a_superuser_sees_and_resets_the_factors_of_an_account(
-    client, owner, make_user, login, person, headings
+    client, owner, make_user, login, person, outbox
 ):
+    """The owner does not learn the superuser's IP address."""
     admin = login(await make_user("admin@example.com", is_superuser=True))
     path = f"/users/{owner.user.id}/factors"
 
@@ -172,7 +180,9 @@ async def test_a_superuser_sees_and_resets_the_factors_of_an_account(
     assert reset.status_code == 204
     assert (await client.get("/users/me", headers=owner.headers)).status_code == 401
     assert (await person.password()).status_code == 200
-    assert (await headings())[-1] == "Your second factors were removed"
+    mail = (await outbox())[-1]
+    assert "Your second factors were removed" in mail.subject
+    assert "From: an unknown IP address, an unknown browser" in mail.text_body
 
 
 async def test_other_users_cannot_see_or_reset_factors(client, owner, make_user, login):

@@ -6,6 +6,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event, func, select, text
 
+from app.database import batches
+from app.second_factors.factors import remove_expired
+from app.second_factors.models import PendingLogin
 from app.users import UserSession
 from app.users.audit import AuditEvent
 from tests.conftest import PASSWORD
@@ -87,6 +90,22 @@ async def test_a_ticket_lasts_five_minutes(owner, person, wait):
     second = await person.answer(late, recovery_code=owner.recovery_codes[0])
 
     assert (first.status_code, second.status_code) == (200, 401)
+
+
+async def test_expired_logins_are_removed_in_batches(owner, person, app, wait, db, monkeypatch):
+    monkeypatch.setattr(batches, "BATCH", 1)
+    for _ in range(3):
+        await person.ticket()
+    wait(timedelta(minutes=5))
+    [task] = [each for each in app.state.tasks if each.name == "remove expired logins"]
+    async with db.session() as session:
+        removed = await remove_expired(session)
+
+    await task.do()
+
+    async with db.session(commit=False) as session:
+        left = await session.scalar(select(func.count()).select_from(PendingLogin))
+    assert (removed, left) == (1, 0)
 
 
 @KINDS

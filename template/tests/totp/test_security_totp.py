@@ -3,13 +3,16 @@
 import asyncio
 
 import pytest
+from pyotp.totp import TOTP
 from sqlalchemy import func, select, text
 
+from app import clock
 from app.keys import KeyRing
 from app.second_factors.routes import factors_of
 from app.totp.models import TotpSecret
 from app.totp.totp import Totp
 from app.users import UserSession
+from tests.conftest import PASSWORD
 from tests.totp.conftest import STEP
 
 KINDS = pytest.mark.parametrize("kind", ["", "/cookie"], ids=["bearer", "cookie"])
@@ -102,6 +105,27 @@ async def test_the_secret_is_encrypted_at_rest(owner, db):
 
     assert owner.app.secret not in everything
     assert stored.startswith("gAAAA")
+
+
+@pytest.mark.parametrize("thief_is_first", [True, False])
+async def test_another_login_cannot_confirm_the_secret(
+    client, make_user, login, person, wait, thief_is_first
+):
+    """Checklist 31. Otherwise a thief who has read the secret could later use the owner's app."""
+    ada = await make_user(is_verified=True)
+    earlier = login(ada)
+    wait(STEP)
+    thief, owner = (earlier, login(ada)) if thief_is_first else (login(ada), earlier)
+    secret = (await client.post("/users/me/totp", headers=thief)).json()["secret"]
+    passwords = {"current_password": PASSWORD, "new_password": "quiet harbour stone"}
+    changed = await client.post("/users/me/password", json=passwords, headers=owner)
+    owner = {"Authorization": f"Bearer {changed.json()['access_token']}"}
+
+    code = {"code": TOTP(secret).at(clock.now())}
+    answer = await client.post("/users/me/totp/confirm", json=code, headers=owner)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "wrong_second_factor")
+    assert (await person.password(password="quiet harbour stone")).status_code == 200
 
 
 async def test_another_secret_key_decrypts_no_secret(owner, person, manager, caplog, monkeypatch):

@@ -112,6 +112,26 @@ async def test_all_pages_open_after_a_required_setup(make_user, manager, browser
     assert (await browser.get("/account")).status_code == 200
 
 
+@pytest.mark.parametrize("required", ["off", "all"])
+async def test_confirming_the_password_returns_to_the_same_key(make_user, manager, browser, wait, required):
+    """Setting up an app may take longer than RECENT_LOGIN, and the app has scanned the key."""
+    await make_user(ADA["email"], is_verified=True)
+    manager.require_second_factor = required
+    await browser.post("/login", data=ADA)
+    shown = await follow(browser, await press(browser, APP))
+    wait(timedelta(minutes=11))
+
+    form = await follow(browser, await browser.post(f"{APP}/confirm", data={"code": "000000"}))
+    path = re.search(r'name="next" value="([^"]+)"', form.text)[1]
+    confirmed = await browser.post("/confirm", data=ADA | {"next": path})
+    again = await follow(browser, await follow(browser, confirmed))
+    code = TOTP(secret_on(shown)).at(clock.now())
+    done = await browser.post(f"{APP}/confirm", data={"code": code})
+
+    assert secret_on(again) == secret_on(shown)
+    assert done.status_code == 200
+
+
 # Logging in
 
 

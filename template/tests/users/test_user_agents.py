@@ -113,6 +113,13 @@ def test_an_absurd_user_agent_is_shortened(user_agent: str):
     [
         ("okhttp/4.12.0", "okhttp"),
         ("Not you? Call 0800 555 and tell us your password", "Not"),
+        ("Your account was hacked! Call 0800 555 0199: robot/1", "Your"),
+        ("Call-now the scrapeXY/1", "Call-now"),
+        ("Your account was hacked! Call 0800 555 0199/1 CFNetwork/1 Darwin/22", "Your on iOS"),
+        ("evil.example-iPad/1 CFNetwork/1 Darwin/22", "evil on iOS"),
+        ("MyApp/1.2 CFNetwork/1408.0.4 Darwin/22.5.0", "MyApp on iOS"),
+        ("Act-now:evil.example", "Act-now"),
+        ("evil.example", "evil"),
         (" ", "an unknown browser"),
         ("", "an unknown browser"),
     ],

@@ -1,8 +1,18 @@
 """The layout of every page, including error pages."""
 
-import pytest
+from typing import Annotated
 
+import msgspec
+import pytest
+from hawkapi import Request
+from hawkapi.responses.response import Response
+
+from app.pages.forms import InvalidField, show_again
+from app.pages.navigation import Visitor
+from app.pages.routing import PageRouter
 from app.users import User, UserManager
+from app.web import FromForm
+from app.web.html import html_page
 
 
 @pytest.fixture
@@ -23,3 +33,31 @@ async def test_the_error_page_after_a_failed_flush_still_shows_its_user(log_in, 
 
     assert answer.status_code == 409
     assert '<a href="/admin">' in answer.text
+
+
+class ContactForm(msgspec.Struct):
+    email: str = ""
+    message: str = ""
+
+
+async def test_a_page_cannot_replace_a_value_of_the_layout(build_app, make_browser):
+    """The message of the form would be shown as the application's own message."""
+    app, router = build_app(), PageRouter()
+
+    @router.get("/contact")
+    async def show(visitor: Visitor, request: Request) -> Response:
+        with pytest.raises(ValueError, match=" uses message: "):
+            html_page(request, "forgot.html", email="", message="", errors={})
+        return Response(b"")
+
+    @router.post("/contact")
+    async def send(visitor: Visitor, request: Request, form: Annotated[ContactForm, FromForm()]) -> Response:
+        with pytest.raises(ValueError, match=" uses message: "):
+            show_again(request, "forgot.html", form, InvalidField("Wrong.", field="email"))
+        return Response(b"")
+
+    app.include_router(router)
+    browser = await make_browser(app)
+    answers = [await browser.get("/contact"), await browser.post("/contact", data={"message": "Hello"})]
+
+    assert [each.status_code for each in answers] == [200, 200]

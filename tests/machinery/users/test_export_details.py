@@ -1,6 +1,7 @@
 """The export is written in parts, each from a batch of rows."""
 
 from ipaddress import IPv4Address
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -32,6 +33,15 @@ def exported(client, visit):
         return msgspec.json.decode(answer.content, type=Export)
 
     return read
+
+
+async def test_the_account_is_read_from_the_table(app, make_user):
+    """A deferred column of your own is not loaded in the request's user."""
+    user = await make_user()
+
+    parts = [part async for part in export.everything_about(app.state, SimpleNamespace(id=user.id))]
+
+    assert msgspec.json.decode(b"".join(parts), type=Export).account["email"] == user.email
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3, 4, 5])

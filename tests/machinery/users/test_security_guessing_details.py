@@ -52,6 +52,18 @@ def at(app, set_clock):
     return send
 
 
+async def test_clients_without_an_address_share_one_count(app):
+    """Checklist 9. For example, behind a Unix socket."""
+    transport = httpx.ASGITransport(app=app, client=None)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        statuses = [
+            (await client.post("/users/login", json=WRONG | {"email": f"{number}@example.com"})).status_code
+            for number in range(PER_ADDRESS + 1)
+        ]
+
+    assert statuses == [401] * PER_ADDRESS + [429]
+
+
 @pytest.fixture
 def guess(at):
     """`await guess("198.51.100.7")`: the status of a login with a wrong password from that IP address."""

@@ -19,6 +19,10 @@ class Price(msgspec.Struct):
     amount: Decimal
 
 
+class Tagged(Price):
+    tags: Any = None
+
+
 class Strict(msgspec.Struct, forbid_unknown_fields=True):
     name: str
 
@@ -82,6 +86,21 @@ async def test_nesting_far_deeper_than_the_stack_is_400(new_app, connected):
     assert answer.status_code == 400
 
 
+async def test_deep_nesting_beside_a_decimal_is_400(new_app, connected):
+    app = new_app()
+    app.max_body_size = 10_000
+
+    @app.post("/")
+    async def handler(body: Tagged) -> None: ...
+
+    async with connected(app) as client:
+        answer = await client.post(
+            "/", content=b'{"amount": "1", "tags": ' + b"[" * 900 + b"]" * 900 + b"}", headers=JSON
+        )
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
+
+
 async def test_an_escaped_backslash_before_u0000_is_not_nul(things, http):
     answer = await http.post("/", content=rb'{"name": "a\\u0000"}', headers=JSON)
 
@@ -122,8 +141,10 @@ async def test_every_json_media_type_is_accepted(things, http, media_type):
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("number", ["NaN", "sNaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("number", ["NaN", "sNaN", "Infinity", "-Infinity", "1e400", "-1e400"])
 async def test_a_decimal_must_be_finite(web, http, number):
+    """SQLite stores a Decimal as a float, and 1e400 as Infinity."""
+
     @web.post("/")
     async def handler(body: dict[str, list[Price]]) -> None: ...
 

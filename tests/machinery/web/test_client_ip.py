@@ -8,7 +8,7 @@ from hawkapi import Request
 
 from app.settings import Settings
 from app.web import App
-from app.web.client_ip import MAX_USER_AGENT, Client, client_of
+from app.web.client_ip import MAX_USER_AGENT, Client, _plain, client_of
 
 PEER = "203.0.113.9"
 CLIENT = "198.51.100.7"
@@ -156,6 +156,17 @@ def test_several_header_lines_are_one_list(lines: list[str]):
     assert client(*forwarded(*lines), trusted=f"{PEER},10.0.0.0/8").ip_address == CLIENT
 
 
+def test_what_the_client_itself_forwarded_is_not_cached():
+    """Each entry can be almost as long as all headers may be."""
+    client(*forwarded(CLIENT), trusted=PEER)
+    before = _plain.cache_info().currsize
+
+    for number in range(10):
+        assert client(*forwarded(f"{'x' * 8000}{number}, {CLIENT}"), trusted=PEER).ip_address == CLIENT
+
+    assert _plain.cache_info().currsize == before
+
+
 @pytest.mark.parametrize("name", [b"forwarded", b"x-real-ip", b"cf-connecting-ip", b"x-client-ip", b"via"])
 def test_other_headers_are_ignored(name: bytes):
     """Not every proxy overwrites these headers."""
@@ -174,7 +185,7 @@ def test_other_headers_are_ignored(name: bytes):
         ("2001:db8:0:1::1", "2001:db8:0:1::/64"),
         ("::1", "::/64"),
         ("fe80::1", "fe80::/64"),
-        ("", ""),
+        ("", "unknown"),
     ],
 )
 def test_the_network_is_an_ipv4_address_or_the_64_of_an_ipv6_address(address: str, network: str):
@@ -183,7 +194,8 @@ def test_the_network_is_an_ipv4_address_or_the_64_of_an_ipv6_address(address: st
 
 
 @pytest.mark.parametrize(
-    ("peer", "network"), [("::ffff:203.0.113.9", PEER), ("2001:DB8:0:0:5::", "2001:db8::/64"), (None, "")]
+    ("peer", "network"),
+    [("::ffff:203.0.113.9", PEER), ("2001:DB8:0:0:5::", "2001:db8::/64"), (None, "unknown")],
 )
 def test_the_network_is_derived_from_the_client(peer: str | None, network: str):
     assert client(peer=peer).network == network

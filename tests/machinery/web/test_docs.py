@@ -80,6 +80,23 @@ async def test_the_page_shows_the_document(documented, http):
     assert (answer.status_code, answer.json()["openapi"]) == (200, "3.1.0")
 
 
+async def test_each_application_builds_its_document_once(documented, http, new_app, connected, monkeypatch):
+    """Building it blocks all other requests of the process."""
+    other = new_app("Other")
+    other.state.settings = make_settings(docs_enabled=True)
+    platform.install(other)
+    built: list[str] = []
+    build = platform.App.openapi
+    monkeypatch.setattr(platform.App, "openapi", lambda app: built.append(app.title) or build(app))
+
+    async with connected(other) as client:
+        answers = [await each.get("/openapi.json") for each in (http, client, http, client)]
+
+    assert [each.json()["info"]["title"] for each in answers] == ["Test", "Other", "Test", "Other"]
+    assert {each.headers["content-type"] for each in answers} == {"application/json"}
+    assert built == ["Test", "Other"]
+
+
 async def test_the_name_of_the_application_is_escaped(new_app, connected):
     app = new_app("<script>alert(2)</script>")
     app.state.settings = make_settings(docs_enabled=True)

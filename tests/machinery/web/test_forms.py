@@ -14,6 +14,10 @@ class Password(msgspec.Struct):
     times: int = 1
 
 
+class Choices(msgspec.Struct):
+    newsletter: str = ""
+
+
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 MULTIPART = {"Content-Type": "multipart/form-data; boundary=frontier"}
 
@@ -70,6 +74,23 @@ async def test_json_fills_a_struct_that_allows_forms(passwords, http):
 )
 async def test_an_invalid_form_is_400(passwords, http, content):
     assert (await http.post("/", content=content, headers=FORM)).status_code == 400
+
+
+async def test_a_form_without_a_checked_box_is_empty(web, http):
+    @web.post("/choices", status_code=200)
+    async def handler(body: Annotated[Choices, FromForm()]) -> Choices:
+        return body
+
+    @web.post("/optional", status_code=200)
+    async def optional(body: Annotated[Choices | None, FromForm()] = None) -> bool:
+        return body is None
+
+    form = await http.post("/choices", content=b"", headers=FORM)
+    json = await http.post("/choices", content=b"", headers={"Content-Type": "application/json"})
+    absent = await http.post("/optional", content=b"", headers=FORM)
+
+    assert (form.status_code, form.json()) == (200, {"newsletter": ""})
+    assert (json.status_code, absent.json()) == (400, True)
 
 
 async def test_multipart_is_refused_where_a_struct_is_expected(passwords, http):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hawkapi import HTTPException, Request
 from hawkapi.responses.response import Response
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.web import FieldError, Problem, database_errors
@@ -133,11 +133,21 @@ async def test_a_timeout_is_504_and_logged(failing, http, caplog):
     assert "redis at 10.0.0.1" in caplog.text
 
 
+class PostgresqlError(Exception):
+    """What asyncpg's adapter raises."""
+
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__("10.0.0.1")
+        self.sqlstate = sqlstate
+
+
 @pytest.mark.parametrize(
     "error",
     [
         pytest.param(OperationalError("SELECT 1", {}, OSError("10.0.0.1")), id="connection lost"),
         pytest.param(PoolTimeout("QueuePool limit"), id="no connection is free"),
+        pytest.param(DBAPIError("UPDATE", {}, PostgresqlError("40P01")), id="deadlock"),
+        pytest.param(DBAPIError("UPDATE", {}, PostgresqlError("40001")), id="serialization failure"),
     ],
 )
 async def test_an_unresponsive_database_is_503_with_retry_after(failing, http, caplog, error):

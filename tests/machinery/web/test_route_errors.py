@@ -1,13 +1,16 @@
 """Unusable handlers are rejected at registration, with a message that explains what to do."""
 
+import inspect
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
 import msgspec
 import pytest
-from hawkapi import Depends, Request
+from hawkapi import Depends, Header, Query, Request
 from hawkapi.responses.response import Response
 from hawkapi.routing.router import Router
+from hawkapi.security.scopes import Security
 
 from app.web import App
 from app.web.framework.handler_checks import RouteError
@@ -69,6 +72,12 @@ async def needs_unresolved(value: Annotated[None, Depends(unresolved_dependency)
 async def fine() -> None: ...
 
 
+async def scoped(user: Annotated[None, Security(fine, scopes=["read"])]) -> None: ...
+
+
+async def scoped_by_default(user: None = Security(fine, scopes=["read"])) -> None: ...  # type: ignore[assignment]
+
+
 @pytest.mark.parametrize(
     ("handler", "options", "sentence"),
     [
@@ -85,6 +94,9 @@ async def fine() -> None: ...
         (needs_unresolved, {}, "the annotations cannot be resolved"),
         (fine, {"dependencies": [Depends(implicit_query)]}, "cannot fill the parameter 'limit'"),
         (fine, {"dependencies": [Depends(partial(implicit_query, 1))]}, "cannot read the parameters of a"),
+        (fine, {"dependencies": [Depends(Foreign)]}, "the dependency Foreign is a class"),
+        (fine, {"dependencies": [Depends(scoped)]}, "ignores the scopes in the parameter 'user'"),
+        (fine, {"dependencies": [Depends(scoped_by_default)]}, "ignores the scopes in the parameter 'user'"),
         (returns_a_body, {"response_model_exclude_none": True}, "has no effect here"),
     ],
 )
@@ -93,6 +105,75 @@ def test_an_unusable_handler_is_refused(web: App, handler: Any, options: Any, se
         web.add_route("/things", handler, methods={"GET"}, **options)
 
     assert sentence in str(error.value)
+
+
+async def who(request: Request) -> str: ...  # type: ignore[empty-body]
+
+
+Me = Annotated[str, Depends(who)]
+type MeAlias = Annotated[str, Depends(who)]
+type Guarded = Annotated[None, Depends(who)]
+type From[T] = Annotated[T, Depends(who)]
+type Agent = Annotated[str, Header()]
+type Json = dict[str, Json] | list[Json] | str | None
+MISSING = inspect.Parameter.empty
+
+
+def taking(annotation: Any, default: Any) -> Callable[..., Any]:
+    """A handler with the parameter `value`."""
+    signature = inspect.Parameter("value", inspect.Parameter.KEYWORD_ONLY, default=default)
+
+    async def handler(**given: Any) -> None: ...
+
+    handler.__signature__ = inspect.Signature([signature])  # type: ignore[attr-defined]
+    handler.__annotations__ = {"value": annotation, "return": None}
+    return handler
+
+
+@pytest.mark.parametrize("place", ["handler", "dependency"])
+@pytest.mark.parametrize(
+    ("annotation", "default"),
+    [
+        pytest.param(MeAlias, MISSING, id="in an alias"),
+        pytest.param(Guarded, None, id="in the alias of a guard without a value"),
+        pytest.param(From[str], MISSING, id="in a generic alias"),
+        pytest.param(Agent, "", id="a header in an alias"),
+        pytest.param(Me | None, None, id="in a union"),
+        pytest.param(MeAlias | None, None, id="in an alias in a union"),
+        pytest.param(list[Me], (), id="in a list"),
+        pytest.param(Annotated[Me, Depends(fine)], MISSING, id="after another"),
+        pytest.param(Me, Depends(fine), id="as the default beside another"),
+        pytest.param(Annotated[str, Header()], Depends(who), id="as the default beside a header"),
+        pytest.param(str, Depends(), id="without a function, as the default"),
+        pytest.param(str, Header(), id="a header as the default"),
+    ],
+)
+def test_an_ignored_marker_is_refused(web: App, annotation: Any, default: Any, place: str):
+    """Its dependency would not run, and the client could choose the value."""
+    function = taking(annotation, default)
+    handler, guards = (function, []) if place == "handler" else (fine, [Depends(function)])
+
+    with pytest.raises(RouteError, match=r"HawkAPI ignores a (Depends|Header) of the parameter 'value'"):
+        web.add_route("/things", handler, methods={"GET"}, dependencies=guards)
+
+
+async def returns_a_union() -> Me | None: ...
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default"),
+    [
+        pytest.param(Me, MISSING, id="a plain alias"),
+        pytest.param(str, Depends(who), id="as the default"),
+        pytest.param(Annotated[str | None, Depends(who)], None, id="around a union"),
+        pytest.param(Annotated[Json, Depends(who)], MISSING, id="around an alias that contains itself"),
+        pytest.param(Annotated[str, Security(who, scopes=["read"])], MISSING, id="with scopes"),
+        pytest.param(Annotated[None, Depends(returns_a_union)], MISSING, id="in the type of a result"),
+        pytest.param(Annotated[list[int], Query()], MISSING, id="a query parameter"),
+    ],
+)
+def test_a_marker_that_hawkapi_uses_is_accepted(web: App, annotation: Any, default: Any):
+    assert web.add_route("/things", taking(annotation, default), methods={"GET"})
 
 
 def test_the_message_names_the_handler(web: App):

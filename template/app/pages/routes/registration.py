@@ -19,7 +19,7 @@ from app.pages.navigation import Visitor, redirect
 from app.pages.routing import PageRouter
 from app.users import Users
 from app.users.cookies import remember_browser
-from app.users.dependencies import limited_by
+from app.users.dependencies import before_setup, limited_by
 from app.web import FromForm
 from app.web.html import html_page
 
@@ -54,6 +54,7 @@ async def register(
 
 
 @router.get("/verify")
+@before_setup
 async def verification_request_page(visitor: Visitor, request: Request) -> Response:
     """The form for requesting a new verification e-mail."""
     email = visitor.user.email if visitor is not None else ""
@@ -61,6 +62,7 @@ async def verification_request_page(visitor: Visitor, request: Request) -> Respo
 
 
 @router.post("/verify", dependencies=[limited_by("request_verify")])
+@before_setup
 async def request_verification(
     visitor: Visitor, request: Request, form: Annotated[EmailForm, FromForm()], users: Users, db: Db
 ) -> Response:

@@ -7,6 +7,7 @@ const isSupported = Boolean(window.PublicKeyCredential?.parseRequestOptionsFromJ
 let waiting = new AbortController(); // Only one request may wait at a time.
 let autofillForm = null;
 let isAsking = false; // The browser shows a dialog, which must not be interrupted.
+let offeredAt = 0;
 
 async function optionsOf(form) {
   const headers = { "Content-Type": "application/json" };
@@ -59,7 +60,8 @@ async function ask(form) {
 }
 
 function offerInField() {
-  if (isAsking || !autofillForm) return;
+  if (isAsking || !autofillForm || document.hidden) return;
+  offeredAt = Date.now();
   respond(autofillForm, "conditional").catch((error) => {
     if (error.name !== "AbortError") console.debug(error);
   });
@@ -83,6 +85,9 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
       autofillForm = form;
       offerInField();
       setInterval(offerInField, LASTS);
+      document.addEventListener("visibilitychange", () => {
+        if (Date.now() - offeredAt >= LASTS) offerInField();
+      });
     });
   }
 }

@@ -34,6 +34,7 @@ from app.users.exceptions import (
     UserAlreadyExists,
     WrongPassword,
 )
+from app.users.manager import UserManager
 from app.users.refusals import note_refusal
 from app.users.routes import link_pages
 from app.web import App, FieldError, Problem
@@ -50,6 +51,12 @@ WRONG_OR_UNVERIFIED = N_(
 )
 
 
+def wrong_credentials(users: UserManager | None) -> str:
+    """The sentence about every refused login, marked with `N_`. It must not depend on the account: a
+    difference would reveal which addresses have one."""
+    return WRONG_OR_UNVERIFIED if users is not None and users.must_verify else WRONG
+
+
 def install_error_handlers(app: App) -> None:
     """Register the exception handlers below with *app*."""
 
@@ -60,12 +67,9 @@ def install_error_handlers(app: App) -> None:
     @app.exception_handler(InvalidCredentials)
     @app.exception_handler(InactiveUser)
     async def refused(request: Request, error: InvalidCredentials | InactiveUser) -> Response:
-        # The response is the same for both: a difference would reveal which addresses have an account.
-        users = resolve_user_manager(app)
-        must_verify = users is not None and users.must_verify
         return Problem(
             401,
-            WRONG_OR_UNVERIFIED if must_verify else WRONG,
+            wrong_credentials(resolve_user_manager(app)),
             code=error.code,
             headers={"WWW-Authenticate": "Bearer"},
         ).to_response()

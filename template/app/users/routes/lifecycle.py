@@ -13,7 +13,7 @@ from hawkapi.routing.router import Router
 
 from app.database import Db
 from app.users.cookies import device_cookie, remember_browser
-from app.users.dependencies import OptionalLogin, Users, limited_by
+from app.users.dependencies import OptionalLogin, Users, before_setup, limited_by
 from app.users.exceptions import InvalidPassword, WrongPassword
 from app.users.routes import link_pages
 from app.users.routes.errors import BUSY, CROSS_SITE, EMAIL_TAKEN, INVALID_LINK, WEAK_PASSWORD, WRONG_PASSWORD
@@ -60,6 +60,7 @@ async def request_verify(
 
 
 @router.get("/verify/{token}", include_in_schema=False)
+@before_setup
 async def verify_page(request: Request, login: OptionalLogin, token: str, users: Users, db: Db) -> Response:
     """The page that the e-mailed link opens. Opening it changes nothing, because mail scanners open every
     link."""
@@ -71,6 +72,7 @@ async def verify_page(request: Request, login: OptionalLogin, token: str, users:
 
 @mailed_link(router, "/verify", limit="verify")
 @responds(INVALID_LINK, WRONG_PASSWORD, BUSY)
+@before_setup
 async def verify(
     request: Request,
     login: OptionalLogin,

@@ -46,6 +46,7 @@ from app.web.framework.handler_checks import (
     RouteError,
     check_dependency,
     check_describable,
+    check_markers,
     check_response,
     hints_of,
 )
@@ -372,6 +373,7 @@ def _endpoint_of(route: Route) -> Endpoint:
     handler = route.handler
     where = f"{'/'.join(sorted(route.methods))} {route.path} ({handler.__module__}.{handler.__qualname__})"
     hints = hints_of(handler, where)
+    check_markers(handler, where)
     response_type = route.response_model or hints.get("return", Response)
     check_response(route, response_type, where)
     plan = route._handler_plan

@@ -3,14 +3,16 @@
 """Checks handlers when they are registered, and rejects those that HawkAPI 0.2.0 would run incorrectly."""
 
 import inspect
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
 from functools import lru_cache, partial
-from typing import Any, NoReturn, get_args, get_type_hints
+from typing import Any, NoReturn, TypeAliasType, get_args, get_origin, get_type_hints
 
 import msgspec
+from hawkapi import Depends
 from hawkapi.di.param_plan import DepCallablePlan
 from hawkapi.routing.route import Route
 from hawkapi.routing.router import Router
+from hawkapi.security.scopes import Security
 from hawkapi.validation.constraints import ParamMarker
 
 
@@ -88,6 +90,46 @@ def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     return get_type_hints(function, include_extras=True)
 
 
+def check_markers(function: Callable[..., Any], where: str) -> None:
+    """Reject a `Depends` or another marker that HawkAPI ignores. The dependency would not run, and in most
+    cases the client could set the parameter in the query string. The annotations must resolve (`hints_of`).
+    """
+    for parameter, marker, is_used in _markers_of(function):
+        if not is_used:
+            raise RouteError(
+                f"{where}: HawkAPI ignores a {type(marker).__name__} of the parameter {parameter!r}. Give the"
+                " parameter only one marker, directly inside Annotated: write `Name = Annotated[...]` without"
+                " `type`, and put a union inside Annotated."
+            )
+
+
+@lru_cache(1024)
+def _markers_of(function: Callable[..., Any]) -> list[tuple[str, Depends | ParamMarker, bool]]:
+    """Every marker of *function*'s parameters: the parameter, the marker and whether HawkAPI uses it."""
+    found: list[tuple[str, Depends | ParamMarker, bool]] = []
+    hints = _hints_of(function)
+    for parameter in inspect.signature(function).parameters.values():
+        annotation, default = hints.get(parameter.name), parameter.default
+        usable = [each for each in get_args(annotation)[1:] if isinstance(each, Depends | ParamMarker)]
+        if isinstance(default, Depends) and default.dependency is not None:
+            usable.append(default)
+        used = usable[0] if usable else None
+        for each in (*_parts_of(annotation), default):
+            if isinstance(each, Depends | ParamMarker):
+                found.append((parameter.name, each, each is used))
+    return found
+
+
+def _parts_of(annotation: Any, within: tuple[TypeAliasType, ...] = ()) -> Iterator[Any]:
+    """*annotation* and everything in it, also inside `type` aliases, which may contain themselves."""
+    yield annotation
+    alias = get_origin(annotation) or annotation
+    if isinstance(alias, TypeAliasType) and alias not in within:
+        yield from _parts_of(alias.__value__, (*within, alias))
+    for each in get_args(annotation):
+        yield from _parts_of(each, within)
+
+
 def check_dependency(plan: DepCallablePlan, where: str) -> None:
     """Reject parameters other than `request` and dependencies, because HawkAPI does not fill them."""
     function = plan.callable
@@ -97,10 +139,22 @@ def check_dependency(plan: DepCallablePlan, where: str) -> None:
             f" {function.func.__qualname__} as a function, or as an object with `__call__`."
         )
     name = getattr(function, "__qualname__", repr(function))
+    if isinstance(function, type):
+        raise RouteError(
+            f"{where}: the dependency {name} is a class, whose parameters HawkAPI does not fill. Write a"
+            " function, or use an instance of a class with `__call__`."
+        )
     # The parameters of a callable object, such as HawkAPI's HTTPBearer(), are those of its __call__.
     target = function if inspect.isroutine(function) else type(function).__call__
     target = getattr(target, "__func__", target)
     hints_of(target, f"{where}, dependency {name}")
+    check_markers(target, f"{where}, dependency {name}")
+    for parameter, marker, _ in _markers_of(target):
+        if isinstance(marker, Security) and marker.scopes:
+            raise RouteError(
+                f"{where}, dependency {name}: HawkAPI ignores the scopes in the parameter {parameter!r}. Use"
+                " Security(..., scopes=...) only in `dependencies=[...]` and in the handler's signature."
+            )
     parameter = _unfilled(target, frozenset(spec.name for spec in plan.params if not spec.has_param_default))
     if parameter:
         raise RouteError(

@@ -48,13 +48,14 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
 
     async def read(request: Request) -> Any:
         content = await request.body()
-        if not content:
-            if default is REQUIRED:
-                raise invalid("body", "A body is required.", "missing")
+        if not content and default is not REQUIRED:
             return default
         media_type = media_type_of(request)
         if media_type == _FORM and form_allowed:
+            # A form is empty if none of its boxes is checked.
             return convert(_form_fields(content), annotation, "body")
+        if not content:
+            raise invalid("body", "A body is required.", "missing")
         if media_type != "application/json" and not media_type.endswith("+json"):
             raise Problem(415, "Send the body as JSON, with the header Content-Type: application/json.")
         if _NUL_ESCAPE.search(content):
@@ -65,10 +66,10 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
             except msgspec.ValidationError as error:
                 # msgspec stops at the first invalid field. What comes after it may not even be JSON.
                 raise _invalid(msgspec.json.decode(content), annotation, error, "body", strict=True) from None
+            if has_decimals and not _is_finite(value):
+                raise invalid("body", "The number must be finite.")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Problem(400, "The body is not valid JSON.", code="malformed_json") from None
-        if has_decimals and not _is_finite(value):
-            raise invalid("body", "The number must be finite.")
         return value
 
     return read
@@ -223,7 +224,8 @@ def _is_finite(value: object) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, Decimal):
-        return value.is_finite()
+        # SQLite stores a Decimal as a float, and one that is too large for a float as Infinity.
+        return value.is_finite() and math.isfinite(value)
     if isinstance(value, dict):
         return all(_is_finite(each) for each in cast(dict[object, object], value).values())
     if isinstance(value, list | tuple | set | frozenset):

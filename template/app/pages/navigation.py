@@ -16,7 +16,7 @@ from sqlalchemy import inspect
 from app import i18n
 from app.pages import messages
 from app.users import User, Users
-from app.users.dependencies import SETUP_REQUIRED, FoundLogin, Login, OptionalLogin
+from app.users.dependencies import FoundLogin, Login, OptionalLogin, SetupRequired
 from app.web import Problem, needs
 from app.web.framework.application import services_of_request
 
@@ -94,8 +94,11 @@ def _query_of(request: Request) -> dict[str, object]:
     return dict(parse_qsl(request.query_string.decode("latin-1")))
 
 
-async def _visitor(request: Request, login: OptionalLogin) -> Login | None:
-    request.scope[_USER] = login and _copy_of(login.user)
+async def _visitor(request: Request, login: OptionalLogin, found: FoundLogin) -> Login | None:
+    # Users who have yet to set up a second factor are not logged in for the page, but the layout must let
+    # them log out.
+    user = found.user if isinstance(found, Login | SetupRequired) else None
+    request.scope[_USER] = user and _copy_of(user)
     return login
 
 
@@ -114,7 +117,7 @@ Visitor = Annotated[Login | None, Depends(_visitor)]
 
 @needs("a login")
 async def _signed_in(request: Request, login: Visitor, found: FoundLogin) -> Login:
-    if isinstance(found, Problem) and found.code == SETUP_REQUIRED:
+    if isinstance(found, SetupRequired):
         raise Redirect(FACTORS_PAGE)
     if login is None:
         raise Redirect(_with_return("/login", request))

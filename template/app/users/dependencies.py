@@ -125,6 +125,14 @@ class Login:
     session: UserSession
 
 
+class SetupRequired(Problem):
+    """*user* has yet to set up a required second factor (REQUIRE_SECOND_FACTOR)."""
+
+    def __init__(self, user: User) -> None:
+        super().__init__(403, N_("Set up a second factor first."), code=SETUP_REQUIRED)
+        self.user = user
+
+
 async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
     """The login that authenticates the request, or the error response if there is none.
 
@@ -156,7 +164,7 @@ async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
         note_user(request, user.id)
         i18n.use(user.language)
         if session.lacks_factor and users.must_have_factor(user) and not _is_for_setup(request):
-            return Problem(403, N_("Set up a second factor first."), code=SETUP_REQUIRED)
+            return SetupRequired(user)
         if users.sessions.is_due(session):
             await _write_down(users, db, session)
         return Login(user, session)

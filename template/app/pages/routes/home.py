@@ -5,14 +5,12 @@ from hawkapi.responses.response import Response
 
 from app.pages.navigation import Visitor
 from app.pages.routing import PageRouter
-from app.users.dependencies import before_setup
 from app.web.html import html_page
 
 router = PageRouter()
 
 
 @router.get("/")
-@before_setup
 async def home(visitor: Visitor, request: Request) -> Response:
     """The first page that visitors see."""
     return html_page(request, "home.html", cache=True)

@@ -308,7 +308,8 @@ class Run:
         for path in revisions.partial_drops(self._project, gained):
             self._checks.problems.append(
                 f"{path} drops tables of {revisions.names_of(gained)}, which you added again, and other"
-                " tables. Edit it to keep the tables that are needed again."
+                " tables. Delete the statements about the tables that are needed again, and remove the"
+                " migrations that create them from its depends_on, so that they are applied again."
             )
         emptied = revisions.empty_drops(self._project, gained)
         for path in emptied:

@@ -17,6 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from hawkapi_sqlalchemy.alembic import run_migrations
 from sqlalchemy import Engine, event
+from sqlalchemy.sql.elements import False_, True_
 
 from app.clock import UTCDateTime
 from app.database import Base
@@ -71,8 +72,14 @@ def _is_empty(script: MigrationScript) -> bool:
 
 def render_item(kind: str, item: Any, context: Any) -> str | bool:
     """Render this application's types as plain SQLAlchemy types, so that revisions do not depend on code that
-    may change."""
-    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UTCDateTime) else False
+    may change, and boolean defaults so that they work on every database."""
+    if kind == "type" and isinstance(item, UTCDateTime):
+        return "sa.DateTime(timezone=True)"
+    default = getattr(item, "arg", None)
+    if kind == "server_default" and isinstance(default, True_ | False_):
+        # On SQLite, Alembic would write 1 or 0, which PostgreSQL does not accept as a boolean.
+        return "sa.true()" if isinstance(default, True_) else "sa.false()"
+    return False
 
 
 NOT_IN_MODELS = {"ix_users_email_trigrams"}

@@ -14,6 +14,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import (
+    Boolean,
     Column,
     Connection,
     Engine,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     event,
+    false,
     inspect,
     make_url,
     select,
@@ -124,6 +126,18 @@ def test_a_new_revision_can_be_applied_and_reverted(config: Config, empty_databa
     command.downgrade(config, "app@-1")
 
     assert with_orders - tables(empty_database) == {"orders_of_a_test"}
+
+
+def test_the_default_of_a_boolean_is_written_for_every_database(
+    config: Config, new_table: Table, project: Path
+) -> None:
+    new_table.append_column(Column("is_paid", Boolean, nullable=False, server_default=false()))
+    command.upgrade(config, "heads")
+
+    script = revise(config, "add orders", autogenerate=True)
+
+    assert "server_default=sa.false()" in Path(script.path).read_text("utf-8")
+    command.upgrade(config, "heads")
 
 
 def test_a_revision_written_by_hand_continues_your_own_branch(config: Config, project: Path) -> None:

@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from app.settings import Settings, SettingsError, describe, load_settings
 from app.settings_checks import report
@@ -152,6 +153,7 @@ def test_unsafe_and_invalid_values_are_reported_together(environment: SetEnviron
         ("DATABASE_URL", "mysql://user:hunter2@host/name"),
         ("DATABASE_URL", "postgresql://user:hunter2@host"),
         ("DATABASE_URL", "postgresql://user:hunter2@host:port/name"),
+        ("DATABASE_URL", "postgresql://user:hunter2@host:99999/name"),
         ("DATABASE_URL", "postgresql://user:hunter2@at@host/name"),
         ("DATABASE_URL", "postgresql://host/name?sslmode=hunter2"),
         ("DATABASE_URL", "postgresql://host/name?options=hunter2"),
@@ -617,6 +619,20 @@ def test_describe_shows_the_database(settings: Settings):
 
     assert rows["DATABASE_URL"] == "postgresql+asyncpg://ada:***@db.example.com/app"
     assert rows["REDIS_URL"] == "rediss://ada:***@redis.example.com:6380/1"
+
+
+def test_an_own_secret_that_is_a_url_is_masked(environment: SetEnvironment):
+    """A webhook's path is a secret."""
+
+    class WithWebhook(Settings):
+        slack_webhook_url: SecretStr = SecretStr("")
+
+    environment(SECRET_KEY=KEY)
+    empty = {name: value for name, value, _ in describe(report.read(WithWebhook, None), None)}
+    environment(SECRET_KEY=KEY, SLACK_WEBHOOK_URL="https://hooks.slack.com/services/hunter2")
+    rows = {name: value for name, value, _ in describe(report.read(WithWebhook, None), None)}
+
+    assert (empty["SLACK_WEBHOOK_URL"], rows["SLACK_WEBHOOK_URL"]) == ("", "**********")
 
 
 @pytest.mark.parametrize(

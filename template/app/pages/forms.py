@@ -124,7 +124,9 @@ class ProfileForm(msgspec.Struct):
 def profile_of(user: User) -> dict[str, str]:
     """The values that the profile page shows."""
     values = {name: getattr(user, name) for name in ProfileForm.__struct_fields__}
-    return {name: "" if value is None else str(value) for name, value in values.items()}
+    # As in JSON, so that the form accepts what it shows, such as the value of an enum.
+    plain = msgspec.to_builtins(values, enc_hook=str)
+    return {name: "" if value is None else str(value) for name, value in plain.items()}
 
 
 def profile_update(form: ProfileForm) -> ProfileUpdate:

@@ -1,4 +1,4 @@
-"""Finds connections that leave this machine without TLS. They are rejected in production (ASVS 12.3.1).
+"""Finds connections that leave this machine without TLS. Production rejects them (ASVS 12.3.1).
 Template-owned."""
 
 from collections.abc import Iterator

@@ -19,6 +19,10 @@ _NOT_JSON = frozenset({"dict_type", "list_type", "set_type", "tuple_type"})
 """pydantic's error types for text in place of a list or dict."""
 
 
+_SERVERS = {"DATABASE_URL", "REDIS_URL"}
+"""Secrets of which the server is shown. Others are masked: for example, a webhook's path is a secret."""
+
+
 class SettingsError(Exception):
     """The environment or `.env` is invalid. The message lists every problem, one per line."""
 
@@ -82,7 +86,7 @@ def describe(settings: BaseSettings, env_file: Path | None) -> list[tuple[str, s
 
 
 def _shown(name: str, value: object) -> str:
-    if isinstance(value, SecretStr) and name.endswith("_URL"):
+    if isinstance(value, SecretStr) and name in _SERVERS:
         # Show the server, but drop the query, which may contain a password.
         return make_url(value.get_secret_value()).set(query={}).render_as_string(hide_password=True)
     if isinstance(value, list):

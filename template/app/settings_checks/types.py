@@ -128,6 +128,8 @@ def _database_url(value: SecretStr) -> SecretStr:
             " with @ : / ? # in the password percent-encoded"
         )
     parts = make_url(url)
+    if parts.port is not None and not 0 < parts.port < 2**16:
+        raise ValueError("must have a port from 1 to 65535")
     if parts.get_backend_name() == "postgresql":
         understood = for_asyncpg(parts)
         if understood is not parts:

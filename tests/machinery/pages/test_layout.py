@@ -35,6 +35,14 @@ async def test_the_error_page_after_a_failed_flush_still_shows_its_user(log_in, 
     assert '<a href="/admin">' in answer.text
 
 
+async def test_a_taken_value_in_the_profile_is_an_error_in_the_form(log_in, make_user, failing):
+    browser = await log_in(await make_user())
+
+    answer = await browser.post("/account/profile", data={"name": "Ada"})
+
+    assert answer.status_code == 400
+
+
 class ContactForm(msgspec.Struct):
     email: str = ""
     message: str = ""

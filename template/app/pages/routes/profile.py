@@ -12,7 +12,7 @@ from hawkapi import Request
 from hawkapi.responses.response import Response
 
 from app.database import Db
-from app.pages.forms import InvalidField, ProfileForm, profile_of, profile_update
+from app.pages.forms import InvalidField, ProfileForm, profile_of, profile_update, taken_values_as_errors
 from app.pages.navigation import SignedIn, redirect
 from app.pages.routing import PageRouter
 from app.users import Users
@@ -47,8 +47,9 @@ async def update_profile(
     """Store the fields. An empty field clears the value."""
     try:
         changes = given(profile_update(form))
+        with taken_values_as_errors():
+            await users.update_profile(db, login.user, **changes)
     except InvalidField as error:
         values = msgspec.structs.asdict(form)
         return html_page(request, "profile.html", status=400, errors={error.field: str(error)}, values=values)
-    await users.update_profile(db, login.user, **changes)
     return redirect(request, "/account", message="profile_saved")

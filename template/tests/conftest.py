@@ -144,6 +144,16 @@ def make_settings(**values: object) -> Settings:
         "plaintext_hosts": _hosts_of_servers(),
         # Most tests log in with an unverified address, regardless of the project's default.
         "login_requires_verification": values.get("registration") == "private",
+        # The tests rely on these values, whatever the project's defaults are.
+        "password_min_length": 12,
+        "verify_ttl": 60 * 60,
+        "reset_ttl": 60 * 60,
+        "access_ttl": 15 * 60,
+        "session_idle": 14 * 24 * 60 * 60,
+        "session_absolute": 90 * 24 * 60 * 60,
+        "recent_login": 10 * 60,
+        "refresh_grace": 30,
+        "max_sessions": 50,
     }
     return Settings(_env_file=None, **(defaults | values))  # type: ignore[call-arg]
 

@@ -11,9 +11,9 @@ from app.main import FeatureError, create_app, in_order, load_features
 
 
 def test_a_feature_follows_the_features_it_requires() -> None:
-    required = {"billing": ("mail", "users"), "mail": (), "users": ("limits", "mail"), "limits": ()}
+    required = {"billing_of_a_test": ("mail", "users"), "mail": (), "users": ("limits", "mail"), "limits": ()}
 
-    assert in_order(required) == ["limits", "mail", "users", "billing"]
+    assert in_order(required) == ["limits", "mail", "users", "billing_of_a_test"]
 
 
 def test_independent_features_are_in_alphabetical_order() -> None:
@@ -21,8 +21,8 @@ def test_independent_features_are_in_alphabetical_order() -> None:
 
 
 def test_a_missing_feature_is_named() -> None:
-    with pytest.raises(FeatureError, match="app/billing requires the feature 'mial'"):
-        in_order({"billing": ("mial",), "mail": ()})
+    with pytest.raises(FeatureError, match="app/billing_of_a_test requires the feature 'mial'"):
+        in_order({"billing_of_a_test": ("mial",), "mail": ()})
 
 
 def test_circular_requirements_are_named() -> None:
@@ -34,7 +34,7 @@ def test_circular_requirements_are_named() -> None:
 
 @pytest.fixture
 def feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """`feature("billing", "...")`: adds a package to `app` until the end of the test."""
+    """`feature("billing_of_a_test", "...")`: adds a package to `app` until the end of the test."""
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
     before = set(sys.modules)
 
@@ -50,9 +50,9 @@ def feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_feature_uses_what_another_has_installed(feature, settings) -> None:
-    """`billing` comes before `mail` alphabetically."""
+    """`billing_of_a_test` comes before `mail` alphabetically."""
     feature(
-        "billing",
+        "billing_of_a_test",
         'REQUIRES = ("mail",)\n\ndef install(app):\n    app.state.billing = app.state.mail.default_sender\n',
     )
 

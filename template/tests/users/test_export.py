@@ -29,7 +29,7 @@ def export(client):
 async def letters(create_table):
     """A custom table that references accounts twice and has a secret column."""
     return await create_table(
-        "letters",
+        "letters_of_a_test",
         Column("id", Integer, primary_key=True),
         Column("sender_id", String(36), ForeignKey("users.id", ondelete="CASCADE")),
         Column("reader_id", String(36), ForeignKey("users.id", ondelete="CASCADE")),
@@ -42,7 +42,7 @@ async def letters(create_table):
 
 @pytest.fixture
 def write(db, letters):
-    """`await write(id=1, sender_id=user.id)` adds a row to the `letters` table."""
+    """`await write(id=1, sender_id=user.id)` adds a row to the `letters_of_a_test` table."""
 
     async def send(**columns):
         async with db.session() as session:
@@ -137,7 +137,7 @@ async def test_the_export_has_custom_tables_that_reference_accounts(make_user, v
 
     answer = await export(await visit(ada))
 
-    rows = answer.json()["related_records"]["letters"]
+    rows = answer.json()["related_records"]["letters_of_a_test"]
     assert sorted(rows, key=lambda row: row["id"]) == [
         {"id": 1, "sender_id": ada.id, "reader_id": None, **AS_JSON},
         {"id": 2, "sender_id": eve.id, "reader_id": ada.id, **AS_JSON},
@@ -154,7 +154,7 @@ async def test_the_export_has_no_other_users_data(client, make_user, visit, expo
 
     answer = await export(await visit(ada))
 
-    assert answer.json()["related_records"]["letters"] == []
+    assert answer.json()["related_records"]["letters_of_a_test"] == []
     assert [each["event"] for each in answer.json()["events"]] == ["export"]
     assert eve.id not in answer.text
     assert eve.email not in answer.text

@@ -36,19 +36,28 @@ _COMMANDS = {
 def format_alike(repository: Repository, renders: Sequence[Path], say: Callable[[str], None]) -> None:
     """Format *renders* the way the project in *repository* is formatted.
 
-    Only files that differ between the renders are formatted. Files that the project does not keep formatted,
-    or that it excludes from formatting, stay as they were rendered.
+    Files that the project does not keep formatted, or that it excludes from formatting, stay as they are in
+    the template.
     """
-    names = set(_that_differ(renders))
-    if not names:
-        return
     style = _Style(repository, say)
-    if style.is_fast and not style.changes(renders[0], _sources(renders[0])):
-        # The project's format is the template's.
+    before = _sources(renders[0])
+    formatted = style.changes(renders[0], before)
+    if not formatted:
         return
-    not_kept = style.changes(repository.project, names)
-    for render in renders:
-        for name, content in style.changes(render, names - not_kept.keys()).items():
+    # Black takes a second for ten files, and most files are the same in every render and in the project.
+    expected = before | formatted
+    versions = [_sources(render) for render in renders]
+    names = {name for version in versions for name in version}
+    own = {name: path.read_bytes() for name in names if (path := repository.project / name).is_file()}
+    not_kept = style.changes(
+        repository.project, [name for name, content in own.items() if content != expected.get(name)]
+    )
+    for render, version in zip(renders, versions, strict=True):
+        kept = {name: content for name, content in version.items() if name not in not_kept}
+        is_known = {name for name, content in kept.items() if content == before.get(name)}
+        result = {name: formatted[name] for name in is_known & formatted.keys()}
+        result |= style.changes(render, kept.keys() - is_known)
+        for name, content in result.items():
             (render / name).write_bytes(content)
 
 
@@ -72,11 +81,6 @@ class _Style:
         self._formatters = [
             each for name in self._wanted() if (each := _found(name, repository.project, say)) is not None
         ]
-
-    @property
-    def is_fast(self) -> bool:
-        """Whether formatting every file takes only a moment."""
-        return all(each.name == "ruff" for each in self._formatters)
 
     def changes(self, folder: Path, names: Iterable[str]) -> dict[str, bytes]:
         """Maps each file in *names* that formatting changes to its new content. The files are in *folder*.
@@ -180,16 +184,6 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _that_differ(renders: Sequence[Path]) -> Iterator[str]:
-    """The Python files that are not the same in all *renders*. Only these are merged, and formatting takes
-    Black a second for ten files.
-    """
-    sources = [_sources(each) for each in renders]
-    everywhere = sources[0].intersection(*sources)
-    for name in sources[0].union(*sources):
-        if name not in everywhere or len({(each / name).read_bytes() for each in renders}) > 1:
-            yield name
-
-
-def _sources(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*.py")}
+def _sources(folder: Path) -> dict[str, bytes]:
+    """The content of each Python file in *folder*."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.py")}

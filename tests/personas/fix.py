@@ -48,7 +48,7 @@ _REMINDER = '''async def mail_email_change_reminder(user: User, new_email: str, 
 _FIRST_WORD = f"""
 
 def _first_word(user_agent: str) -> str:
-    word = re.split(r"[\\s/]", user_agent.strip(), maxsplit=1)[0]
+    word = re.split(r"[\\s/.:@]", user_agent.strip(), maxsplit=1)[0]
     {FIX}
 """
 _MIGRATION = '''"""users: when the password was changed. Template-owned."""
@@ -75,8 +75,8 @@ def downgrade() -> None:
 EDITS = [
     instead(
         FIXED,
-        're.split(r"[\\s/]", user_agent.strip(), maxsplit=1)[0]\n    if not name',
-        "_first_word(user_agent)\n    if not name",
+        're.split(r"[\\s/.:@]", user_agent.strip(), maxsplit=1)[0]',
+        "_first_word(user_agent)",
     ),
     at_the_end(FIXED, _FIRST_WORD),
     after(

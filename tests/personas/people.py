@@ -471,7 +471,7 @@ OWN_LOOK = Persona(
 
 A_CONFLICT = Persona(
     "the very line that the fix changes",
-    (instead(FIXED, 're.split(r"[\\s/]"', 're.split(r"[\\s/(]"'),),
+    (instead(FIXED, 're.split(r"[\\s/.:@]"', 're.split(r"[\\s/.:@(]"'),),
     sentence=f"{FIXED}: you and the template changed the same lines.",
     conflicts=(FIXED,),
 )

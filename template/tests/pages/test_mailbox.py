@@ -8,7 +8,7 @@ import pytest
 from hawkapi_mail import EmailMessage, InMemoryBackend
 from hawkapi_sqlalchemy import Database
 
-from app.mail import Worker, enqueue
+from app.mail import Worker, enqueue, mailbox
 from app.main import create_app
 from app.pages.mail_previews import PREVIEWS
 from app.settings import Settings
@@ -92,6 +92,24 @@ async def test_the_newest_mail_is_on_top_and_open(browser, send):
 
     assert re.findall(r"<strong>(.*?)</strong>", page) == ["The second", "The first"]
     assert '<h2 id="subject">The second</h2>' in page
+
+
+async def test_a_mail_that_arrives_while_the_page_is_built_is_still_new(browser, send, monkeypatch):
+    """Otherwise, the page would show it only after the next e-mail."""
+    read = mailbox.sent_mails
+
+    async def read_and_receive(db):
+        mails = await read(db)
+        await send("Just arrived")
+        return mails
+
+    monkeypatch.setattr(mailbox, "sent_mails", read_and_receive)
+
+    page = (await browser.get("/dev/mailbox")).text
+
+    assert "Just arrived" not in page
+    newest = (await browser.get("/dev/mailbox/newest")).json()["id"]
+    assert f'data-newest="{newest}"' not in page
 
 
 async def test_an_empty_mailbox_explains_how_to_get_a_mail(browser):

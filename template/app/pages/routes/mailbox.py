@@ -64,9 +64,7 @@ Developer = Annotated[None, Depends(_developer)]
 @router.get("/mailbox")
 async def mailbox_page(developer: Developer, visitor: Visitor, request: Request, db: Db) -> Response:
     """All e-mails, with the newest one open."""
-    mails = await mailbox.sent_mails(db)
-    newest = mails[0] if mails else None
-    return await _mailbox(request, db, newest, mails, shown="html", is_list=True)
+    return await _mailbox(request, db, None, shown="html")
 
 
 @router.get("/mailbox/newest")
@@ -81,8 +79,7 @@ async def mail_page(
     developer: Developer, visitor: Visitor, request: Request, db: Db, mail_id: SmallInt, show: str = "html"
 ) -> Response:
     """One e-mail, as HTML, text or source."""
-    mails = await mailbox.sent_mails(db)
-    return await _mailbox(request, db, await _sent_mail(db, mail_id), mails, shown=show)
+    return await _mailbox(request, db, await _sent_mail(db, mail_id), shown=show)
 
 
 @router.get("/mailbox/{mail_id}/html")
@@ -127,15 +124,12 @@ async def _preview(request: Request, name: str) -> EmailMessage:
     return await preview(services_of_request(request), name)
 
 
-async def _mailbox(
-    request: Request,
-    db: Db,
-    mail: mailbox.SentMail | None,
-    mails: list[mailbox.SentMail],
-    *,
-    shown: str,
-    is_list: bool = False,
-) -> Response:
+async def _mailbox(request: Request, db: Db, opened: mailbox.SentMail | None, *, shown: str) -> Response:
+    """The list of e-mails with *opened* beside it, or the newest e-mail if *opened* is None."""
+    # Read this before the list. An e-mail that arrives in between must still count as new for the script.
+    newest = await mailbox.newest_id(db)
+    mails = await mailbox.sent_mails(db)
+    mail = opened or (mails[0] if mails else None)
     entries = [
         Entry(f"/dev/mailbox/{each.id}", each.message.subject, ", ".join(each.message.to), each.sent_at)
         for each in mails
@@ -145,10 +139,10 @@ async def _mailbox(
         "mailbox.html",
         headers=_with_frame(request),
         entries=entries,
-        newest=await mailbox.newest_id(db),
+        newest=newest,
         waiting=await mailbox.unsent(db, PENDING),
         dead=await mailbox.unsent(db, DEAD),
-        is_list=is_list,
+        is_list=opened is None,
         url=f"/dev/mailbox/{mail.id}" if mail is not None else "",
         **_parts(mail.message if mail is not None else None, shown),
     )

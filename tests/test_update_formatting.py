@@ -1,6 +1,7 @@
 """`template-update` formats the template's versions the way the project is formatted, so that they merge."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -156,3 +157,33 @@ def test_files_that_the_project_excludes_are_not_formatted(
     assert project.read("app/calls.py") == mine.replace(*MENDED)
     assert project.read("app/new.py") == CALLS.replace(*MENDED)
     assert not os.path.lexists(project.folder / ".ruff_cache")
+
+
+@pytest.mark.parametrize("is_edited", [True, False], ids=["edited", "not edited"])
+def test_isort_knows_the_projects_packages_if_only_tests_change(
+    template: Repository, project: Repository, update: Run, is_edited: bool
+) -> None:
+    """Otherwise, it sorts them among the libraries."""
+    test = (
+        "import pytest\n\nfrom app.shop import first\n\n\ndef test_one():\n"
+        '    assert first("a long argument number one", "a long argument number two", "a third one")\n'
+    )
+    template.commit(
+        {"template/app/shop.py": "def first(*a):\n    return 1\n", "template/tests/test_shop.py": test},
+        tag="1.0.1",
+    )
+    update()
+    project.commit()
+    with_formatters(project, "black", "isort")
+    limits = "[tool.black]\nline-length = 50\n[tool.isort]\nprofile = 'black'\nline_length = 50\n"
+    project.commit({"pyproject.toml": limits})
+    for name in ("isort", "black"):
+        command = [project.folder / ".venv" / "bin" / name, "-q", "tests/test_shop.py"]
+        subprocess.run(command, cwd=project.folder, check=True)
+    mine = project.read("tests/test_shop.py") + ("\n\ndef test_mine():\n    first()\n" if is_edited else "")
+    project.commit({"tests/test_shop.py": mine})
+    template.commit({"template/tests/test_shop.py": test.replace("number two", "number 2")}, tag="1.1.0")
+
+    update("--skip-tests")
+
+    assert project.read("tests/test_shop.py") == mine.replace("number two", "number 2")

@@ -427,6 +427,28 @@ def test_a_method_of_an_unrelated_class_is_not_a_call_that_must_change(
     assert told(update) == []
 
 
+def test_calls_of_what_a_package_exports_are_told(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    old = "class Shop:\n    def pay(self, amount):\n        pass\n\n\ndef refund(amount):\n    pass\n"
+    exports = "from app.shop.payments import Shop as Shop, refund as refund\n"
+    template.commit(
+        {"template/app/shop/payments.py": old, "template/app/shop/__init__.py": exports}, tag="1.0.1"
+    )
+    update()
+    project.commit(
+        {"app/mine.py": "from app.shop import Shop, refund\n\nshop = Shop()\nshop.pay(3)\nrefund(3)\n"}
+    )
+    new = old.replace("amount):", "amount, currency):")
+    template.commit({"template/app/shop/payments.py": new}, tag="1.1.0")
+
+    assert told(update) == [
+        "app/mine.py, line 4: Shop.pay in app/shop/payments.py now takes (self, amount, currency)."
+        " Change the call.",
+        "app/mine.py, line 5: refund in app/shop/payments.py now takes (amount, currency). Change the call.",
+    ]
+
+
 def test_a_call_that_no_longer_fits_is_told(
     template: Repository, project: Repository, update: Run, users: str
 ) -> None:

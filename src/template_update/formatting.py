@@ -97,6 +97,10 @@ class _Style:
             there = {name: folder / name for name in names if (folder / name).is_file()}
             for name, source in there.items():
                 _copy(source, stage / name)
+            # isort recognizes the project's own packages only if they exist.
+            for package in {path.parent.name for path in folder.glob("*/*.py")}:
+                (stage / package).mkdir(parents=True, exist_ok=True)
+                (stage / package / "__init__.py").touch()
             for formatter in self._formatters:
                 formatter.format(stage)
             after = {name: (stage / name).read_bytes() for name in there}

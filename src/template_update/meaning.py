@@ -79,12 +79,12 @@ def _calls(
 ) -> Iterator[tuple[int, str]]:
     """The line and a message for each call that matches the old parameters but not the new ones."""
     imported = {
-        each.asname or each.name: (files_of(imported_module(path, node)), each.name)
+        each.asname or each.name: (_places(imported_module(path, node)), each.name)
         for node in ast.walk(module)
         if isinstance(node, ast.ImportFrom)
         for each in node.names
     }
-    known = {path, *(file for files, _ in imported.values() for file in files)}
+    known = (path, *(place for places, _ in imported.values() for place in places))
     for call in ast.walk(module):
         if not isinstance(call, ast.Call):
             continue
@@ -94,10 +94,10 @@ def _calls(
                 match call.func:
                     case ast.Attribute(_, attribute) if is_method:
                         # Unrelated classes have methods of the same name, such as dict.get.
-                        is_meant = attribute == method and file in known
+                        is_meant = attribute == method and file.startswith(known)
                     case ast.Name(called) if not is_method and called in imported:
-                        files, meant = imported[called]
-                        is_meant = meant == name and file in files
+                        places, meant = imported[called]
+                        is_meant = meant == name and file.startswith(places)
                     case _:
                         is_meant = False
                 if is_meant and _fits(call, old, is_method) and not _fits(call, new, is_method):
@@ -105,6 +105,14 @@ def _calls(
                         call.lineno,
                         f"{name} in {file} now takes ({ast.unparse(new.args)}). Change the call.",
                     )
+
+
+def _places(module: str) -> tuple[str, ...]:
+    """What the path of a file starts with if *module* may provide the file's classes and functions.
+
+    They are often imported from the package that contains their module.
+    """
+    return tuple(file.removesuffix("__init__.py") for file in files_of(module))
 
 
 def _fits(call: ast.Call, function: _Function, is_method: str) -> bool:

@@ -24,7 +24,7 @@ class Client:
         """The network to which rate limits apply: an IPv4 address, or the /64 that contains an IPv6 address.
 
         A site is assigned at least a /64 (RFC 6177). All clients whose address is unknown, such as those
-        behind a Unix socket, share one network.
+        behind a Unix socket without TRUSTED_PROXIES, share one network.
         """
         if not self.ip_address:
             return "unknown"
@@ -53,7 +53,7 @@ def address_of(scope: Scope) -> str:
 def is_from_proxy(scope: Scope) -> bool:
     """Whether the connection comes from one of TRUSTED_PROXIES, so that its headers can be trusted."""
     trusted = _trusted(scope)
-    return bool(trusted) and _is_one_of(_plain(_peer(scope)), trusted)
+    return bool(trusted) and _is_proxy(_plain(_peer(scope)), trusted)
 
 
 def _peer(scope: Scope) -> str:
@@ -73,7 +73,7 @@ def _address(peer: str, forwarded: str, trusted: list[IPv4Network | IPv6Network]
     """
     address = _plain(peer)
     for each in reversed([part for part in forwarded.split(",") if part.strip()]):
-        if not _is_one_of(address, trusted):
+        if not _is_proxy(address, trusted):
             # The client itself may have written the rest. Parsing it would also cache it.
             break
         written = _plain(each.strip())
@@ -97,5 +97,6 @@ def _plain(text: str) -> str:
     return str(address)
 
 
-def _is_one_of(address: str, networks: list[IPv4Network | IPv6Network]) -> bool:
-    return bool(address) and any(ip_address(address) in network for network in networks)
+def _is_proxy(address: str, trusted: list[IPv4Network | IPv6Network]) -> bool:
+    # Only a proxy on the same machine connects without an address: through a Unix socket.
+    return not address or any(ip_address(address) in network for network in trusted)

@@ -42,10 +42,17 @@ def is_unavailable(error: BaseException) -> bool:
         return False
     if is_damaged(error.orig):
         return True
-    # SQLSTATE classes: connection exception, transaction rollback (such as a deadlock), insufficient
-    # resources, operator intervention.
-    sqlstate = str(getattr(error.orig, "sqlstate", None) or "")
-    return error.connection_invalidated or sqlstate.startswith(("08", "40", "53", "57P"))
+    # SQLSTATE classes: connection exception, insufficient resources, operator intervention.
+    return error.connection_invalidated or _sqlstate(error).startswith(("08", "53", "57P"))
+
+
+def was_rolled_back(error: BaseException) -> bool:
+    """Whether the database rolled back the transaction because of another one, for example in a deadlock."""
+    return isinstance(error, DBAPIError) and _sqlstate(error).startswith("40")
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")
 
 
 def is_damaged(error: BaseException | None) -> bool:

@@ -30,6 +30,7 @@ from app.web.database_errors import (
     is_unavailable,
     names_of,
     taken_fields,
+    was_rolled_back,
 )
 
 logger = logging.getLogger("app.web")
@@ -200,6 +201,9 @@ def _database_problem(error: Exception) -> Response:
     if isinstance(error, StaleDataError):
         logger.warning("another request has changed or deleted a row: %s", error)
         return problem_response(409, "This was changed or deleted in the meantime. Load it again.")
+    if was_rolled_back(error):
+        logger.error("another transaction made the database roll back this one", exc_info=error)
+        return database_unavailable()
     if is_unavailable(error):
         traceback = error if begins_outage(error) else None
         logger.error("the database is not available (%s)", names_of(error), exc_info=traceback)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Column, ForeignKey, Integer, String, select
+from sqlalchemy.exc import DBAPIError
 
 from app import clock
 from app.database import batches
@@ -156,15 +157,22 @@ def delete_due_accounts(app):
     return next(task.do for task in app.state.tasks if task.name == "delete due accounts")
 
 
+class Deadlock(Exception):
+    sqlstate = "40P01"
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("not this one"), DBAPIError("UPDATE", {}, Deadlock("not this one"))], ids=type
+)
 async def test_a_failed_deletion_does_not_block_other_deletions(
-    manager, make_user, stored, delete_due_accounts, caplog
+    manager, make_user, stored, delete_due_accounts, caplog, error
 ):
     kept = await make_user("kept@example.com", delete_after=clock.now() - timedelta(days=2))
     gone = await make_user("gone@example.com", delete_after=clock.now() - timedelta(days=1))
 
     async def keep(user):
         if user.id == kept.id:
-            raise RuntimeError("not this one")
+            raise error
 
     manager.on_before_delete = keep
 

@@ -86,6 +86,13 @@ def test_a_trusted_proxy_may_have_an_ipv6_address(peer: str, trusted: str):
     assert client(*forwarded(CLIENT), peer=peer, trusted=trusted).ip_address == CLIENT
 
 
+@pytest.mark.parametrize("peer", [None, ""])
+@pytest.mark.parametrize(("trusted", "address"), [(PEER, CLIENT), ("", "")], ids=["with proxies", "without"])
+def test_a_peer_behind_a_unix_socket_is_a_proxy(peer: str | None, trusted: str, address: str):
+    """Only a proxy on the same machine connects without an address."""
+    assert client(*forwarded(f"1.1.1.1, {CLIENT}"), peer=peer, trusted=trusted).ip_address == address
+
+
 @pytest.mark.parametrize(
     ("written", "address"),
     [

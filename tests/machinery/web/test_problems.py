@@ -160,6 +160,17 @@ async def test_an_unresponsive_database_is_503_with_retry_after(failing, http, c
     assert caplog.records[-1].levelno == logging.ERROR
 
 
+async def test_a_deadlock_is_logged_with_its_traceback_every_time(failing, http, caplog):
+    """It is not an outage. The traceback shows which statement to change."""
+    failing(DBAPIError("UPDATE", {}, PostgresqlError("40P01")))
+
+    for _ in range(2):
+        await http.get("/")
+
+    said = [record for record in caplog.records if record.name == "app.web"]
+    assert [record.exc_info is not None for record in said if record.levelno == logging.ERROR] == [True, True]
+
+
 async def test_only_the_first_failure_of_an_outage_has_a_traceback(failing, http, caplog, monkeypatch):
     monkeypatch.setattr(database_errors, "_last_failure", None)
     failing(OperationalError("SELECT 1", {}, OSError("10.0.0.1")))

@@ -214,7 +214,8 @@ def _merge(part: _Part) -> tuple[int, Count]:
                 for tool, merged in ways.items():
                     for made, outcome in outcomes(step.files, project, step.version, merged):
                         counts[step.kind, tool, made.edit.group, outcome] += 1
-                        if tool == TOOL and outcome not in ("merged", "conflict"):
+                        fine = ("merged",) if made.edit.group == SEAM else ("merged", "conflict")
+                        if tool == TOOL and outcome not in fine:
                             say(
                                 f"{outcome}: {made.edit.what}, {made.edit.path}, project {number}, {step.tag}"
                             )

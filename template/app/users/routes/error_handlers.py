@@ -171,10 +171,10 @@ def install_error_handlers(app: App) -> None:
             headers={"Retry-After": "2"},
         ).to_response()
 
-    # Your own answers go below; template updates never touch them.
-
     _ = (taken, refused, invalid_email, invalid_password, unknown_language, wrong_password, owner_required)
     _ = (session_ended, not_now, not_found, dead_link, cross_site, busy, closed, too_often)
+
+    # Your own answers go below; template updates never touch them.
 
 
 def _invalid(

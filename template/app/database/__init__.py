@@ -23,6 +23,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_object_session
 
 from app.database import driver_errors, postgresql, reading, sqlite
+from app.database.pool import FairPool
 from app.database.reading import FAST_PATHS, ReadOnlySession
 from app.services import Services
 from app.web import App
@@ -75,7 +76,7 @@ def connect(app: App) -> None:
     is_sqlite = url.startswith("sqlite")
     size = min(settings.database_pool_size, _SQLITE_POOL) if is_sqlite else settings.database_pool_size
     seconds = settings.database_timeout
-    pool = {"pool_size": size, "max_overflow": 0, "pool_timeout": seconds}
+    pool = {"poolclass": FairPool, "pool_size": size, "max_overflow": 0, "pool_timeout": seconds}
     # Database errors are logged, so they must not show parameters, such as hashes, links and tokens.
     options: dict[str, Any] = {"hide_parameters": True}
     config = DatabaseConfig(
@@ -209,7 +210,12 @@ def actor_of(db: AsyncSession) -> Actor:
 
 
 def act_as(db: AsyncSession, actor: str, method: str = "") -> None:
-    """Set who is responsible for changes made through *db* from now on. The client does not change."""
+    """Set who is responsible for changes made through *db* from now on. The client does not change.
+
+    Use an empty *actor* for what works without a login, such as logging in or registering: the browser may be
+    logged in as someone else. Otherwise, the account's owner would see an event "by an administrator", with
+    the id of the other account.
+    """
     db.info[_ACTOR] = replace(actor_of(db), id=actor, method=method)
 
 

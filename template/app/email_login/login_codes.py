@@ -24,7 +24,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.database import client_of_session
+from app.database import act_as, client_of_session
 from app.database.batches import delete_batch
 from app.email_login.mails import mail_code, mail_nobody
 from app.email_login.models import LoginCode
@@ -86,6 +86,7 @@ class LoginCodes:
         Every request does the same work, so neither the response nor its timing reveals which addresses have
         an account (CWE-204, CWE-208).
         """
+        act_as(db, "")
         user, gets_mail = await self._users.find_for_login_mail(db, email=email, limit="request_login_code")
         owner = user if gets_mail else None
         request_id, key, code = secrets.token_urlsafe(32), secrets.token_urlsafe(32), new_code(LENGTH)
@@ -120,6 +121,7 @@ class LoginCodes:
             SecondFactorRequired: as in `UserManager.log_in`.
             TooManyRequests: too many recent wrong codes for the address. This code was not checked.
         """
+        act_as(db, "")
         waiting = await self._count_try(db, answer)
         try:
             async with counted_as_wrong(self._users.limits, "wrong_login_code", account=waiting.address_mac):

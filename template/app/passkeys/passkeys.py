@@ -19,7 +19,7 @@ from webauthn.authentication.verify_authentication_response import VerifiedAuthe
 from webauthn.helpers import bytes_to_base64url
 
 from app import clock
-from app.database import released
+from app.database import act_as, released
 from app.i18n import N_
 from app.i18n import gettext as _
 from app.passkeys import ceremonies, challenges
@@ -150,6 +150,7 @@ class Passkeys:
             PasskeyRefused: see the class. The audit log records the rejection if a known passkey's response
             cannot be verified, or if its account cannot log in.
         """
+        act_as(db, "")
         passkey, verified = await self._verify_login(db, content, key)
         user = await self._users.get_by_id(db, passkey.user_id)
         if user is None:

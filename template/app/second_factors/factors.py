@@ -22,7 +22,7 @@ from sqlalchemy import ColumnElement, delete, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.database import client_of_session, released
+from app.database import act_as, client_of_session, released
 from app.database.batches import delete_batch
 from app.i18n import N_
 from app.i18n import gettext as _
@@ -212,6 +212,7 @@ class Factors:
             ticket. The owner is notified after every five wrong answers in a day (UTC).
             TooManyRequests: too many recent wrong answers. This answer was not checked.
         """
+        act_as(db, "")
         async with released(db):
             pending, user = await self._count_try(db, ticket)
         try:

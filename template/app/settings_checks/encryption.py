@@ -27,7 +27,7 @@ def unencrypted(settings: "Settings") -> Iterator[str]:
             )
     if settings.redis_url is not None:
         redis = make_url(settings.redis_url.get_secret_value())
-        if redis.drivername == "redis":
+        if redis.drivername.lower() == "redis":
             yield from _sentence("REDIS_URL", "begin with rediss://", settings, redis.host or "")
     dsn = settings.sentry_dsn.get_secret_value() if settings.sentry_dsn else ""
     for name, url in (("OTLP_ENDPOINT", settings.otlp_endpoint), ("SENTRY_DSN", dsn)):

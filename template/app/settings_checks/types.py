@@ -47,7 +47,7 @@ def _secret_keys(values: list[SecretStr]) -> list[SecretStr]:
 def _web_url(value: str) -> str:
     if not _is_web_url(value) or "?" in value or "#" in value:
         raise ValueError("must be a URL such as https://app.example.org, without ? or #")
-    return value.rstrip("/")
+    return _with_lower_scheme(value).rstrip("/")
 
 
 def _web_url_or_empty(value: str) -> str:
@@ -74,7 +74,13 @@ def _logo_url(value: str) -> str:
 def _link(value: str) -> str:
     if not _is_web_url(value) or "{token}" not in value:
         raise ValueError("must be an http(s) URL that contains {token}")
-    return value
+    return _with_lower_scheme(value)
+
+
+def _with_lower_scheme(url: str) -> str:
+    # HTTP:// is http:// too, so production must reject it.
+    scheme, _, rest = url.partition(":")
+    return f"{scheme.lower()}:{rest}"
 
 
 def _is_web_url(value: str) -> bool:

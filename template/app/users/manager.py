@@ -208,6 +208,7 @@ class UserManager:
         """
         if self.registration == "closed":
             raise RegistrationClosed
+        act_as(db, "")
         if self.registration == "open":
             return await self.create(db, email=email, password=password, **extra)
         try:
@@ -313,7 +314,6 @@ class UserManager:
         self, db: AsyncSession, *, email: str, password: str, browser: str
     ) -> tuple[User, set[str], bool]:
         """The account, the browsers used for its earlier logins, and whether it has a second factor."""
-        # The browser may be logged in as someone else, who must not count as the actor.
         act_as(db, "")
         async with released(db) as transaction_is_ours:
             user = await self.get_by_email(db, email)
@@ -436,6 +436,7 @@ class UserManager:
         Returns None and does the same work in every case, so that nobody can find out which addresses
         have an account (CWE-204).
         """
+        act_as(db, "")
         may_mail = await self._may_mail_owner(db, "request_verify", email)
         user = await self._held_by_email(db, email)
         if user is not None and may_mail and self._can_receive_mail(user) and not user.is_verified:
@@ -489,9 +490,12 @@ class UserManager:
         async with released(db):
             user = await self.check_verify_token(db, token=token)
         known = self._known_browser(browser, user)
+        is_logged_in = login is not None and login.id == user.id
+        if not is_logged_in:
+            act_as(db, "")
         if password:
             await self._require_password(db, user, password, "verify", known=known)
-        is_theirs = bool(password or known) or (login is not None and login.id == user.id)
+        is_theirs = bool(password or known) or is_logged_in
         values: dict[str, Any] = {"is_verified": True}
         if not is_theirs:
             values["hashed_password"] = await self.hasher.hash(secrets.token_urlsafe(32))
@@ -522,6 +526,7 @@ class UserManager:
 
         Like `request_verify`, this returns None and does the same work in every case.
         """
+        act_as(db, "")
         may_mail = await self._may_mail_owner(db, "request_password_reset", email)
         user = await self._held_by_email(db, email)
         if user is not None and may_mail and self._can_receive_mail(user):
@@ -948,6 +953,7 @@ class UserManager:
         old_email, was_verified = user.email, user.is_verified
         owned = login is not None and login[0].id == user.id
         if not owned:
+            act_as(db, "")
             if password is None:
                 raise OwnerRequired(_("Log in as the account's owner, or send the account's password."))
             known = self._known_browser(browser, user)

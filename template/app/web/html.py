@@ -44,13 +44,15 @@ class HtmlPages:
             # Checking the files for each page takes time. `app dev` restarts when a template is saved.
             auto_reload=False,
         )
+        self._globals: dict[str, Any] = self._environment.globals  # type: ignore[assignment]
+        of_jinja = set(self._globals)
         i18n.translate_templates(self._environment)
         self._context: list[Callable[[Request], dict[str, Any]]] = []
         self._cache: dict[tuple[str, bytes], str] = {}
         self._sources = "style-src 'self'"
-        self._globals: dict[str, Any] = self._environment.globals  # type: ignore[assignment]
         self._globals["app_name"] = app_name
         self._use_inline_style((_TEMPLATES / "page.css").read_text("utf-8"))
+        self._own_globals = self._globals.keys() - of_jinja
 
     @property
     def globals(self) -> dict[str, Any]:
@@ -108,7 +110,7 @@ class HtmlPages:
         context: dict[str, Any] = {"language": language}
         for values_of in self._context:
             context |= values_of(request)
-        if clash := (context.keys() - _REPLACEABLE) & values.keys():
+        if clash := ((context.keys() | self._own_globals) - _REPLACEABLE) & values.keys():
             raise ValueError(
                 f"The layout of {template} uses {', '.join(sorted(clash))}: give these values other names."
             )

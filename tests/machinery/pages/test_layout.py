@@ -49,13 +49,15 @@ class ContactForm(msgspec.Struct):
 
 
 async def test_a_page_cannot_replace_a_value_of_the_layout(build_app, make_browser):
-    """The message of the form would be shown as the application's own message."""
+    """The message of the form would be shown as the application's own message, or as its name."""
     app, router = build_app(), PageRouter()
 
     @router.get("/contact")
     async def show(visitor: Visitor, request: Request) -> Response:
         with pytest.raises(ValueError, match=" uses message: "):
             html_page(request, "forgot.html", email="", message="", errors={})
+        with pytest.raises(ValueError, match=" uses app_name, style: "):
+            html_page(request, "forgot.html", email="", app_name="", style="", errors={})
         return Response(b"")
 
     @router.post("/contact")

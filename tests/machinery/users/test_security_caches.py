@@ -11,11 +11,14 @@ PEOPLE = 200
 
 
 @pytest.fixture
-def crowd(db, manager, password_hash, monkeypatch):
+async def app(app, build_app):
+    """An application with long timeouts: on a busy machine, the last of 200 requests waits for minutes."""
+    return build_app(request_timeout=3600, database_timeout=3600)
+
+
+@pytest.fixture
+def crowd(db, manager, password_hash):
     """`await crowd()`: id and headers of 200 users, half with a cookie, half with a token."""
-    # On a busy machine, the last request waits a long time for a connection.
-    for each in db.engines.values():
-        monkeypatch.setattr(each.engine.pool, "_timeout", 120)
 
     def headers_of(issued):
         if issued.session.kind == "cookie":

@@ -30,10 +30,12 @@ PRODUCTION = {
         ("INVITATION_URL", {"invitation_url": "http://test/{token}"}),
         ("CORS_ORIGINS", {"cors_origins": ["http://test"]}),
         ("PASSWORD_BREACH_URL", {"password_breach_url": "http://test/range"}),
+        ("PASSWORD_BREACH_URL", {"password_breach_url": "HTTP://test/range"}),
         ("SMTP_SECURITY", {"smtp_password": "a secret", "smtp_security": "none", "smtp_host": "localhost"}),
         ("SMTP_SECURITY", {"smtp_security": "none"}),
         ("DATABASE_URL", {"database_url": "postgresql://db.example.com/app"}),
         ("REDIS_URL", {"redis_url": "redis://cache.example.com"}),
+        ("REDIS_URL", {"redis_url": "REDIS://cache.example.com"}),
     ],
 )
 def test_production_does_not_start_with_unencrypted_connections(name, unsafe):

@@ -161,6 +161,23 @@ def test_the_suite_has_the_expected_size(compiled: Render, python: Path):
     assert int(collected.split()[0]) >= 150
 
 
+def test_an_own_test_file_may_have_the_name_of_another(compiled: Render, python: Path):
+    project = compiled()
+    folder = project / "tests" / "billing"
+    folder.mkdir()
+    (folder / "words.py").write_text('PATH = "/healthz"\n', "utf-8")
+    (folder / "conftest.py").write_text("from tests.billing.words import PATH as PATH\n", "utf-8")
+    (folder / "test_login.py").write_text(
+        "from tests.billing.conftest import PATH\n\n\n"
+        "async def test_own(client):\n    assert (await client.get(PATH)).status_code == 200\n",
+        "utf-8",
+    )
+
+    output = run(python, "-m", "pytest", "-q", "tests/billing", "tests/users/test_login.py", cwd=project)
+
+    assert "passed" in output.splitlines()[-1]
+
+
 def test_the_suite_is_isolated_from_the_environment(compiled: Render, python: Path):
     project = compiled()
     odd = {

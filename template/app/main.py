@@ -35,6 +35,7 @@ def create_app(settings: Settings | None = None) -> App:
         SettingsError: the environment or `.env` is invalid. The message lists every problem.
         FeatureError: a required feature is missing, or features require each other.
         ScheduleError: a scheduled task is declared incorrectly.
+        RouteError: a handler cannot work as written, or two routes clash. The message names them.
     """
     settings = settings or load_settings()
     app = App(

@@ -437,6 +437,105 @@ def test_an_unexpected_error_keeps_its_traceback(run: Run, monkeypatch: pytest.M
     assert isinstance(run("settings").exception, ZeroDivisionError)
 
 
+METER = """
+import asyncio, os, socket, urllib.error
+import typer
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+from app.cli.common import friendly_errors
+
+cli = typer.Typer()
+
+def sql(statement):
+    return lambda connection: connection.execute(text(statement))
+
+async def connected(url, work, seconds=None):
+    engine = create_async_engine(url)
+    try:
+        async with asyncio.timeout(seconds), engine.begin() as connection:
+            await connection.run_sync(work)
+    finally:
+        await engine.dispose()
+
+@cli.command()
+@friendly_errors
+def fail() -> None:
+    {}
+"""
+SQLITE = "sqlite+aiosqlite://"
+POSTGRESQL = os.environ.get("TEST_DATABASE_URL", "").replace("postgresql:", "postgresql+asyncpg:")
+NO_POSTGRESQL = "postgresql+asyncpg://ada:hunter2@127.0.0.1:1/app"
+with_postgresql = pytest.mark.skipif(not POSTGRESQL, reason="needs a PostgreSQL server")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("open('no.csv')", "no.csv cannot be used: No such file or directory.\n"),
+        ("os.rename('a', 'b')", "a -> b cannot be used: No such file or directory.\n"),
+        (
+            f"asyncio.run(connected({SQLITE!r}, lambda _: open('no.csv')))",
+            "no.csv cannot be used: No such file or directory.\n",
+        ),
+        (
+            "socket.create_connection(('127.0.0.1', 1))",
+            "ConnectionRefusedError: [Errno 111] Connection refused (app.meter.commands, line 24)\n",
+        ),
+        (
+            "raise urllib.error.HTTPError('http://a.test', 404, 'Not Found', {}, None)",
+            "urllib.error.HTTPError: HTTP Error 404: Not Found (app.meter.commands, line 24)\n",
+        ),
+        ("raise TimeoutError", "TimeoutError (app.meter.commands, line 24)\n"),
+    ],
+)
+def test_another_error_of_the_system_is_not_blamed_on_the_database(
+    run: Run, feature: Feature, line: str, sentence: str
+):
+    feature("meter", METER.format(line))
+
+    assert refusal(run("meter")) == sentence
+
+
+@pytest.mark.parametrize(
+    ("url", "work", "sentence"),
+    [
+        (SQLITE, "sql('SELEC 1')", 'near "SELEC": syntax error'),
+        (SQLITE, "sql('INSERT INTO t VALUES (NULL)')", "NOT NULL constraint failed: t.id"),
+        pytest.param(POSTGRESQL, "sql('SELECT 1/0')", "division by zero", marks=with_postgresql),
+        pytest.param(POSTGRESQL, "sql('SELEC 1')", 'syntax error at or near "SELEC"', marks=with_postgresql),
+    ],
+)
+def test_a_rejected_statement_is_not_blamed_on_the_connection(
+    run: Run, feature: Feature, url: str, work: str, sentence: str
+):
+    create = "sql('CREATE TEMPORARY TABLE t (id INTEGER NOT NULL)')"
+    feature("meter", METER.format(f"asyncio.run(connected({url!r}, lambda c: ({create}(c), {work}(c))))"))
+
+    assert refusal(run("meter")) == f"The database rejected the statement: {sentence}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        ((NO_POSTGRESQL, "sql('SELECT 1')"), "[Errno 111] Connect call failed ('127.0.0.1', 1)"),
+        (
+            (SQLITE, "lambda c: (sql('PRAGMA query_only = 1')(c), sql('CREATE TABLE t (id INT)')(c))"),
+            "attempt to write a readonly database",
+        ),
+        pytest.param((POSTGRESQL, "sql('SELECT pg_sleep(9)')", 0.5), "", marks=with_postgresql),
+    ],
+)
+def test_a_failed_connection_in_an_own_command_is_blamed_on_the_database(
+    run: Run, feature: Feature, arguments: tuple[object, ...], cause: str
+):
+    url, *others = arguments
+    feature("meter", METER.format(f"asyncio.run(connected({url!r}, {', '.join(map(str, others))}))"))
+
+    assert refusal(run("meter")) == (
+        f"The database cannot be used: {cause}. Check DATABASE_URL and that the server is up.\n"
+    )
+
+
 def test_fail_prints_the_message_and_exits(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(Exception) as caught:
         fail("It does not work.")
@@ -915,6 +1014,32 @@ def test_a_setting_of_a_missing_feature_is_reported_without_a_traceback(
     sentence = refusal(run(*arguments))
 
     assert sentence.startswith("MAILGUN_WEBHOOK_KEY: has no effect without the mail_webhooks feature.")
+
+
+CLASH = (
+    "GET/HEAD /readyz/ (app.users.routes.admin.list_users) and GET/HEAD /readyz (app.web.health.readyz)"
+    " have the same path: change one of them."
+)
+
+
+@pytest.mark.parametrize("command", ["routes", "openapi"])
+def test_routes_that_clash_are_named_by_a_command(
+    run: Run, migrated: Path, monkeypatch: pytest.MonkeyPatch, command: str
+):
+    monkeypatch.setenv("USERS_PREFIX", "/readyz")
+
+    assert refusal(run(command)).startswith(CLASH)
+
+
+@pytest.mark.usefixtures("database", "bytecode")
+def test_routes_that_clash_are_named_by_a_server(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("USERS_PREFIX", "/readyz")
+
+    command = [sys.executable, "-c", "import app.asgi"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(CLASH)
 
 
 @pytest.mark.parametrize("command", ["dev", "serve"])

@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
 from app import i18n
 from app.i18n import commands
-from app.i18n.commands import ROOT, extracted, untranslated
+from app.i18n.commands import ROOT, broken, extracted, untranslated
 from app.limits import too_many
 
 PROJECT = Path(__file__).parent.parent
@@ -234,6 +235,66 @@ def test_updating_up_to_date_translations_changes_nothing(copies):
         copy = copies / folder.relative_to(ROOT) / "de.po"
         assert copy.read_text("utf-8") == (folder / "de.po").read_text("utf-8")
     assert run(copies, "check").returncode == 0
+
+
+ONE, MANY = "%(num)s e-mail for {name}", "%(num)s e-mails for {name}"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "translation", "wrong"),
+    [
+        ("%(num)s left", "%(numb)s übrig", ["%(numb)s is not in", "%(num)s is missing"]),
+        ("%(num)s left", "noch mehr übrig", ["%(num)s is missing"]),
+        ("%(num)s left", "%(num)s von %(all)s", ["%(all)s is not in"]),
+        ("%(num)s left", "%(num) übrig", ["%(num) ü is not in", "%(num)s is missing"]),
+        ("%(num)s%% left", "%(num)s % übrig", ["it cannot be filled in ("]),
+        ("{time} left", "{tiem} übrig", ["{tiem} is not in", "{time} is missing"]),
+        ("{time} left", "{time übrig", ["{time} is missing"]),
+        ("{time} left", "{time}} übrig", ["it cannot be filled in ("]),
+        ("left", "{time} übrig", ["{time} is not in"]),
+        ("left", "100 % übrig", ["it cannot be filled in ("]),
+        ((ONE, MANY), ("eine für {name}", "%(numb)s für {name}"), ["%(numb)s is not in"]),
+        ((ONE, MANY), ("eine für {nam}", "%(num)s für {name}"), ["{nam} is not in"]),
+        ((ONE, MANY), ("eine für {name}", "%(num)s für {name}"), []),
+        ("%(num)s of {all}", "{all}: {all}, %(num)s", []),
+        ("{when:%H:%M} left", "noch {when:%H:%M}", []),
+        ("80% of it", "80 % davon", []),
+        ("a } b", "{ b", []),
+    ],
+    ids=str,
+)
+def test_a_broken_placeholder_is_found(sentence, translation, wrong):
+    catalog = Catalog(locale="de")
+    catalog.add(sentence, translation, locations=[("app/pages/templates/page.html", 0)])
+
+    found = list(broken(catalog))
+
+    assert [reason[: len(start)] for (_, reason), start in zip(found, wrong, strict=True)] == wrong
+
+
+def test_a_single_percent_sign_is_fine_outside_templates():
+    catalog = Catalog(locale="de")
+    catalog.add("All is left", "100 % übrig", locations=[("app/notes/routes.py", 0)])
+
+    assert list(broken(catalog)) == []
+
+
+def test_the_check_names_a_broken_placeholder(copies):
+    file = copies / "i18n/locales/de.po"
+    text = file.read_text("utf-8")
+    file.write_text(
+        text.replace("%(num)s E-Mail", "%(numb)s E-Mail").replace("nur {methods}", "nur {method}"), "utf-8"
+    )
+
+    checked = run(copies, "check")
+
+    assert checked.returncode == 1
+    assert (
+        "i18n/locales/de.po: %(num)s e-mail is waiting to be sent.\n  %(numb)s is not in the"
+        in checked.stdout
+    )
+    assert "i18n/locales/de.po: This URL allows only {methods}.\n  {method} is not in the" in checked.stdout
+    assert "no translation" not in checked.stderr
 
 
 def test_a_sentence_of_a_feature_goes_into_its_own_folder(copies):

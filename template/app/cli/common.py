@@ -34,6 +34,8 @@ ALREADY_THERE = (
     ' the template did. See "A column or table that you already have" in the template\'s docs/updating.md.'
 )
 
+UNUSABLE = "The database cannot be used: {}. Check DATABASE_URL and that the server is up."
+
 
 def fail(sentence: str) -> NoReturn:
     """Print *sentence* to standard error and exit with code 1."""
@@ -63,18 +65,20 @@ def friendly_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
 def sentence_about(error: Exception) -> str | None:
     """A message that explains *error* to the user, or None if *error* is a bug."""
     from alembic.util import CommandError
-    from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+    from sqlalchemy.exc import DBAPIError, OperationalError
 
     from app.main import FeatureError
     from app.scheduler import ScheduleError
     from app.settings import SettingsError
     from app.users import InvalidEmail, InvalidPassword, LastSuperuser, UserAlreadyExists
     from app.users.exceptions import AccountInUse, NoSecondFactor, NoSuchInvitation, NoSuchUser
+    from app.web.framework.handler_checks import RouteError
 
     match error:
         case (
             SettingsError()
             | FeatureError()
+            | RouteError()
             | ScheduleError()
             | InvalidEmail()
             | InvalidPassword()
@@ -97,13 +101,19 @@ def sentence_about(error: Exception) -> str | None:
             return ALREADY_THERE.format(migration, str(error.orig).rpartition("'>: ")[2])
         case DBAPIError() if _is_not_migrated(error):
             return "The database is missing or its tables are out of date: run `uv run app db upgrade`."
-        case OperationalError() | OSError():
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            return f"The database cannot be used: {cause}. Check DATABASE_URL and that the server is up."
-        case ProgrammingError():
+        case DBAPIError() if _is_rejected(error):
             return f"The database rejected the statement: {error.orig}"
+        case OperationalError():
+            return UNUSABLE.format(error.orig)
+        case OSError() if _comes_from_database(error):
+            return UNUSABLE.format(error)
         case DBAPIError():
             return f"The database cannot be used: {error.orig}"
+        case OSError(filename=file, filename2=other, strerror=str(reason)) if file is not None:
+            files = file if other is None else f"{file} -> {other}"
+            return f"{files} cannot be used: {reason}."
+        case OSError():
+            return f"{traceback.format_exception_only(error)[0].strip()} ({_place_of(error)})"
         case _:
             return None
 
@@ -132,6 +142,40 @@ def _is_not_migrated(error: "DBAPIError") -> bool:
     from app.web.database_errors import lacks_migration
 
     return getattr(error.orig, "sqlstate", None) == _NO_SUCH_DATABASE or lacks_migration(error)
+
+
+def _is_rejected(error: "DBAPIError") -> bool:
+    """Whether the database works but does not accept the statement or its values."""
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    # asyncpg's data exceptions (class 22) and SQLite's syntax errors have no exception class of their own.
+    is_data = str(getattr(error.orig, "sqlstate", "")).startswith("22")
+    is_syntax = getattr(error.orig, "sqlite_errorname", "") == "SQLITE_ERROR"
+    return isinstance(error, IntegrityError | ProgrammingError) or is_data or is_syntax
+
+
+def _comes_from_database(error: OSError) -> bool:
+    """Whether the database's libraries raised *error*, as asyncpg does if the server does not respond."""
+    from app.web.database_errors import waited_for_database
+
+    if isinstance(error, TimeoutError) and waited_for_database(error):
+        return True
+    packages = [module.partition(".")[0] for module, _ in reversed(_frames_of(error))]
+    # The last one counts: SQLAlchemy may itself have called the application, for example in `run_sync`.
+    known = {"app", "sqlalchemy", "asyncpg", "aiosqlite"}
+    return next((each for each in packages if each in known), "app") != "app"
+
+
+def _place_of(error: Exception) -> str:
+    """The application's last line that *error* passed through."""
+    places = [f"{module}, line {line}" for module, line in _frames_of(error) if module.startswith("app.")]
+    return places[-1] if places else "a library"
+
+
+def _frames_of(error: Exception) -> list[tuple[str, int]]:
+    """The module and line of each frame that *error* passed through, outermost first."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return [(str(frame.f_globals.get("__name__", "")), line) for frame, line in frames]
 
 
 def sqlite_file(settings: "Settings") -> Path | None:

@@ -4,13 +4,15 @@ They are in `app/i18n/locales/` and in the `locales` folders of the features.
 """
 
 import io
-from collections.abc import Iterable, Iterator
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from babel import Locale, UnknownLocaleError
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
@@ -64,14 +66,24 @@ def update(
 
 @cli.command()
 def check() -> None:
-    """List the sentences that have no translation. Exits with status 1 if there are any."""
-    missing = 0
+    """List the sentences that have no translation or a broken one. Exits with status 1 if there are any."""
+    missing = wrong = 0
     for path, catalog in _updated(_codes()):
         for sentence in untranslated(catalog):
             missing += 1
             typer.echo(f"{path.relative_to(ROOT)}: {sentence}")
+        for sentence, reason in broken(catalog):
+            wrong += 1
+            typer.echo(f"{path.relative_to(ROOT)}: {sentence}\n  {reason}")
+    told: list[str] = []
     if missing:
-        fail(f"{missing} sentences have no translation. `uv run app i18n update` adds them to the files.")
+        told.append(
+            f"{missing} sentences have no translation. `uv run app i18n update` adds them to the files."
+        )
+    if wrong:
+        told.append(f"Wrong placeholders: {wrong}. Responses that use them would fail or lack a value.")
+    if told:
+        fail("\n".join(told))
 
 
 def _codes() -> set[str]:
@@ -123,9 +135,50 @@ def extracted() -> dict[Path, Catalog]:
 def untranslated(catalog: Catalog) -> Iterator[str]:
     """The sentences in *catalog* that have no translation."""
     for message in catalog:
-        strings = message.string if isinstance(message.string, tuple | list) else (message.string,)
-        if message.id and not all(strings):
-            yield message.id[0] if isinstance(message.id, tuple | list) else message.id
+        if message.id and not all(_forms(message.string)):
+            yield _forms(message.id)[0]
+
+
+_PLACEHOLDER = re.compile(r"%\(\w+\)[-+ #0.\d]*\w?|\{[^{}]*\}")
+"""`%(name)s` or `{name}`."""
+
+
+def broken(catalog: Catalog) -> Iterator[tuple[str, str]]:
+    """The sentences in *catalog* whose translation would fail or lack a value, with what is wrong."""
+    # Not Babel's check: it ignores `{name}` and takes the `% o` in "80% of" for a placeholder.
+    for message in catalog:
+        sentences = _forms(message.id)
+        known = set(_PLACEHOLDER.findall(" ".join(sentences)))
+        for translation in filter(None, _forms(message.string)) if message.id else ():
+            found = set(_PLACEHOLDER.findall(translation))
+            # A plural form may leave out the number.
+            lacking = known - found if len(sentences) == 1 else ()
+            wrong = [f"{each} is not in the sentence" for each in sorted(found - known)]
+            wrong += [f"{each} is missing" for each in sorted(lacking)]
+            for each in wrong or _malformed(message, translation):
+                yield sentences[0], f"{each}: {translation}"
+
+
+def _malformed(message: Message, translation: str) -> Iterator[str]:
+    """Why *translation* cannot be filled in although its sentence can, for example because of a single %."""
+    sentence = " ".join(_forms(message.id))
+    in_template = any(not file.endswith(".py") for file, _ in message.locations)
+    for fill, is_used in ((str.__mod__, in_template or "%(" in sentence), (str.format_map, "{" in sentence)):
+        if is_used and not _error(fill, sentence) and (error := _error(fill, translation)):
+            yield f"it cannot be filled in ({error})"
+
+
+def _error(fill: Callable[[str, dict[str, int]], str], text: str) -> str:
+    try:
+        fill(text, defaultdict(int))
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        return repr(error)
+    return ""
+
+
+def _forms(text: Any) -> list[str]:
+    """The singular and plural forms."""
+    return [*text] if isinstance(text, tuple | list) else [text or ""]
 
 
 def _read(path: Path, code: str) -> Catalog:

@@ -7,9 +7,9 @@ import gzip
 import logging
 
 import pytest
-from breach_server import PADDING, BreachServer, digest_of, line_of
 
 from app.users.passwords.pwned import MAX_ANSWER, BreachCheck
+from tests.users.breach_server import PADDING, BreachServer, digest_of, line_of
 
 PASSWORD = "a brand new password"
 

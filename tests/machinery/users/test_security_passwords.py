@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.config import Config
-from breach_server import BreachServer, digest_of, line_of
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
@@ -23,6 +22,7 @@ from app.users import InvalidPassword, User, UserManager
 from app.users.passwords.common import LIST, load_common_passwords
 from app.users.passwords.policy import check_password, context_words
 from app.users.passwords.pwned import BreachCheck
+from tests.users.breach_server import BreachServer, digest_of, line_of
 
 PROJECT = Path(__file__).parent.parent.parent
 ADDRESS = "ada.lovelace@example.com"

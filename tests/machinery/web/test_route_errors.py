@@ -219,6 +219,31 @@ def test_a_route_added_to_a_nested_router_after_it_was_included_is_refused(web: 
         web.include_router(parent)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "how"),
+    [
+        ("/things", "/things", "have the same path"),
+        ("/things/{id:int}", "/things/{id:int}", "have the same path"),
+        ("/things/{id}/parts", "/things/{key}", "have the parameters {key} and {id} at the same place"),
+        ("/things/{id}", "/things/{id:int}/parts", "have the parameters {id:int} and {id} at the same place"),
+    ],
+)
+def test_routes_of_two_routers_that_clash_are_named(web: App, first: str, second: str, how: str):
+    router = Router()
+    router.get(second)(scoped)
+    # These do not clash with the second one.
+    web.get("/things/other/{another}")(fine)
+    web.put("/things")(fine)
+    web.get(first)(fine)
+
+    with pytest.raises(RouteError) as error:
+        web.include_router(router)
+
+    assert str(error.value).startswith(
+        f"GET/HEAD {second} ({__name__}.scoped) and GET/HEAD {first} ({__name__}.fine) {how}"
+    )
+
+
 def test_permissions_without_a_policy_are_refused(web: App):
     with pytest.raises(RouteError, match="Use a guard"):
         web.add_route("/things", fine, methods={"GET"}, permissions=["things:read"])

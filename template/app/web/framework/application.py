@@ -30,6 +30,7 @@ from app.web.framework.endpoint import CheckedRequest, Endpoint, is_response, wr
 from app.web.framework.handler_checks import (
     RouteError,
     check_router,
+    error_about_clash,
     refuse_late_route,
     refuse_websocket,
 )
@@ -103,7 +104,11 @@ class App(HawkAPI):
 
     def include_router(self, router: Router) -> None:
         check_router(router)
-        super().include_router(router)
+        before = list(self.routes)
+        try:
+            super().include_router(router)
+        except ValueError as error:
+            raise error_about_clash(router, before) or error from None
         self._harden_new_routes()
         _close(router)
 

@@ -49,6 +49,7 @@ from app.web.framework.handler_checks import (
     check_markers,
     check_response,
     hints_of,
+    where_of,
 )
 from app.web.framework.parameters import REQUIRED, Reader
 from app.web.framework.uploads import MultipartReader, multipart_mark_of, schema_of_upload
@@ -371,7 +372,7 @@ def _made_once(middleware: Any) -> Callable[[Any], Any]:
 
 def _endpoint_of(route: Route) -> Endpoint:
     handler = route.handler
-    where = f"{'/'.join(sorted(route.methods))} {route.path} ({handler.__module__}.{handler.__qualname__})"
+    where = where_of(route)
     hints = hints_of(handler, where)
     check_markers(handler, where)
     response_type = route.response_model or hints.get("return", Response)

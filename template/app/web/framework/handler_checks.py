@@ -17,7 +17,39 @@ from hawkapi.validation.constraints import ParamMarker
 
 
 class RouteError(TypeError):
-    """A handler cannot work as written. Raised when the handler is registered."""
+    """A handler cannot work as written, or two routes clash. Raised when they are registered."""
+
+
+def where_of(route: Route) -> str:
+    """Names *route* in a message."""
+    handler = route.handler
+    methods = "/".join(sorted(route.methods))
+    return f"{methods} {route.path} ({handler.__module__}.{handler.__qualname__})"
+
+
+def error_about_clash(router: Router, routes: list[Route]) -> RouteError | None:
+    """An error that names a route of *router* and the one of *routes* that it clashes with. HawkAPI's own error
+    does not say where they come from."""
+    for route in router.routes:
+        for other in routes:
+            if how := _clash(route, other):
+                return RouteError(
+                    f"{where_of(route)} and {where_of(other)} {how}. If one of them is a users route, you can"
+                    " also change USERS_PREFIX."
+                )
+    return None
+
+
+def _clash(route: Route, other: Route) -> str:
+    """Why HawkAPI cannot serve both routes, or an empty string if it can."""
+    paths = [each.path.replace(":str}", "}").strip("/").split("/") for each in (route, other)]
+    for one, two in zip(*paths, strict=False):
+        if one != two:
+            are_parameters = all(each[:1] == "{" and each[-1:] == "}" for each in (one, two))
+            how = f"have the parameters {one} and {two} at the same place: give them the same name and type"
+            return how if are_parameters else ""
+    is_same = len(paths[0]) == len(paths[1]) and not route.methods.isdisjoint(other.methods)
+    return "have the same path: change one of them" if is_same else ""
 
 
 def check_router(router: Router) -> None:

@@ -209,6 +209,11 @@ SEAMS = [
     Seam("app/users/schemas.py", "fields for superusers", '    own_remark: str = ""\n'),
     Seam(
         "app/users/schemas.py",
+        "fields that superusers change",
+        "    own_color: str | msgspec.UnsetType | None = msgspec.UNSET\n",
+    ),
+    Seam(
+        "app/users/schemas.py",
         "schemas",
         "\n\nclass OwnThing(msgspec.Struct):\n    name: str\n",
     ),
@@ -382,6 +387,7 @@ def own(email: Email) -> None:
 ''',
     ),
     _imports("tests/conftest.py"),
+    Seam("tests/conftest.py", "production settings", '    "OWN_GREETING": "Hello",\n'),
     *_at_the_end_of_tests(),
     # Other files
     Seam("pyproject.toml", "dependencies", '    "packaging>=24",\n', '    "idna>=3.10,<4",\n'),

@@ -43,6 +43,22 @@ PROJECT = Path(__file__).parent.parent
 for field in Settings.model_fields:
     os.environ.pop(field.upper(), None)
 
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "SECRET_KEY": sha256(b"the secret of the tests").hexdigest(),
+    "BASE_URL": "https://app.example.com",
+    "MAIL_BACKEND": "smtp",
+    "MAIL_SENDER": "app@example.com",
+    "SMTP_HOST": "smtp.example.com",
+    "SMTP_SECURITY": "starttls",
+    # Your own production settings go below; template updates never touch them.
+}
+"""Environment variables that production accepts. Add each of your own settings that production requires."""
+_required = {name.upper() for name, field in Settings.model_fields.items() if field.is_required()}
+OWN_REQUIRED = {name: PRODUCTION[name] for name in _required - {"SECRET_KEY"}}
+"""Your own settings that have no default, so that they are required outside of production, too."""
+os.environ |= OWN_REQUIRED
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="also run the long tests, as CI does")

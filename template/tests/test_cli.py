@@ -9,7 +9,6 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ from app.cli.common import application
 from app.keys import KeyRing
 from app.mail.stored import PURPOSE, opened
 from app.settings import Settings
+from app.users.emails import NOTICES
+from tests.conftest import OWN_REQUIRED, PRODUCTION
 
 PROJECT = Path(__file__).parent.parent
 
@@ -31,15 +32,6 @@ OTHER_PASSWORD = "staple and another horse"
 
 
 CREATE_ADA = ("users", "create", "ada@example.com", "--password-stdin")
-
-PRODUCTION = {
-    "BASE_URL": "https://app.example.org",
-    "MAIL_BACKEND": "smtp",
-    "MAIL_SENDER": "app@example.org",
-    "SMTP_HOST": "127.0.0.1",
-    "SECRET_KEY": sha256(b"the secret of the tests").hexdigest(),
-}
-"""Settings accepted in production."""
 
 type Run = Callable[..., Result]
 
@@ -89,6 +81,7 @@ def set_environment(patch: pytest.MonkeyPatch, database: Path) -> None:
     for field in Settings.model_fields:
         patch.delenv(field.upper(), raising=False)
     for name, value in {
+        **OWN_REQUIRED,
         "ENVIRONMENT": "test",
         "SECRET_KEY": SECRET_KEY,
         "DATABASE_URL": f"sqlite+aiosqlite:///{database}",
@@ -460,7 +453,7 @@ def test_a_password_is_set(run: Run, log_in: LogIn, query: Query, mails: Mails):
     assert query("SELECT hashed_password FROM users WHERE email = 'ada@example.com'") != before
     assert "must reset" not in run("users", "show", "ada@example.com").stdout
     assert run("users", "sessions", "ada@example.com").stdout == ""
-    assert "password was changed" in mail.subject
+    assert NOTICES["password_changed"].heading in mail.subject
     assert OTHER_PASSWORD not in mail.text_body
 
 
@@ -689,7 +682,6 @@ def test_an_error_does_not_end_the_shell(run: Run, populated: Path):
 def test_the_shell_warns_in_production(run: Run, populated: Path, monkeypatch: pytest.MonkeyPatch):
     for name, value in PRODUCTION.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("ENVIRONMENT", "production")
 
     result = run("shell")
 

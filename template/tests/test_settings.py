@@ -1,38 +1,28 @@
 """Settings: their sources, the errors for invalid values, and the masking of secrets."""
 
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from annotated_types import Le
 
 from app.settings import DAY, MAX_IN_PRODUCTION, Settings, SettingsError, describe, load_settings
+from tests.conftest import OWN_REQUIRED, PRODUCTION
 
-KEY = sha256(b"the secret of the tests").hexdigest()
-
-PRODUCTION = {
-    "ENVIRONMENT": "production",
-    "SECRET_KEY": KEY,
-    "BASE_URL": "https://app.example.com",
-    "MAIL_BACKEND": "smtp",
-    "MAIL_SENDER": "app@example.com",
-    "SMTP_HOST": "smtp.example.com",
-    "SMTP_SECURITY": "starttls",
-}
+KEY = PRODUCTION["SECRET_KEY"]
 
 type SetEnvironment = Callable[..., None]
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
-    """`environment(DEBUG="true")`: the environment contains only these settings."""
+    """`environment(DEBUG="true")`: the environment contains only these settings and OWN_REQUIRED."""
 
     def replace(**values: str) -> None:
         for field in Settings.model_fields:
             monkeypatch.delenv(field.upper(), raising=False)
             monkeypatch.delenv(field, raising=False)
-        for name, value in values.items():
+        for name, value in (OWN_REQUIRED | values).items():
             monkeypatch.setenv(name, value)
 
     replace()

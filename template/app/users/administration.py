@@ -20,7 +20,7 @@ from app.i18n import gettext as _
 from app.users import audit
 from app.users.email_addresses import parse_email
 from app.users.exceptions import AccountDisabled, AccountInUse, LastSuperuser, NoSuchUser, UserAlreadyExists
-from app.users.models import User
+from app.users.models import TEMPLATE_COLUMNS, User
 from app.users.passwords.policy import context_words
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ async def update(
     is_verified: bool | None = None,
     is_superuser: bool | None = None,
     must_reset_password: bool | None = None,
+    own: dict[str, Any] | None = None,
 ) -> User:
     """Change an account. A new address starts out unverified.
 
@@ -87,11 +88,17 @@ async def update(
     the link that this method e-mails. This is allowed for the last active superuser, because using the link
     does not require another superuser.
 
+    *own*: new values for your own columns.
+
     Raises:
         InvalidEmail, InvalidPassword, UserAlreadyExists: the value is rejected. Nothing is changed.
         LastSuperuser: this is the last active superuser. Nothing is changed.
         NoSuchUser: the account has been deleted in the meantime.
+        ValueError: *own* names something other than your own columns. Nothing is changed.
     """
+    own = own or {}
+    if forbidden := own.keys() - (set(self.model.__mapper__.columns.keys()) - TEMPLATE_COLUMNS):
+        raise ValueError(f"These are not columns of your own: {sorted(forbidden)}.")
     hashed_password = None
     if email is not None:
         email = parse_email(email)
@@ -116,6 +123,7 @@ async def update(
     changes = {
         name: value for name, value in wanted.items() if value is not None and value != getattr(user, name)
     }
+    changes |= {name: value for name, value in own.items() if value != getattr(user, name)}
     if changes:
         await _apply(self, db, user, changes)
         await _follow_up(self, db, user, changes, old_email=old_email, was_verified=was_verified)

@@ -9,7 +9,7 @@ from app import i18n
 from app.mail import OutboxMessage, outbox
 from app.users.audit import AuditEvent
 from app.users.invitations import UserInvitation
-from app.users.models import User, UserSession
+from app.users.models import TEMPLATE_COLUMNS, User, UserSession
 from app.users.passwords.policy import MAX_LENGTH
 from app.users.user_agents import browser_of
 
@@ -249,7 +249,9 @@ class UserQuery(msgspec.Struct):
 class UserUpdate(msgspec.Struct):
     """The fields that superusers can change. Omitted fields keep their values.
 
-    The password and the e-mail address are not among them, because only the owner can change them.
+    The password and the e-mail address are not among them, because only the owner can change them. Each of
+    your own fields is stored in the column of the same name. Its type must include `msgspec.UnsetType` and
+    its default must be `msgspec.UNSET`.
     """
 
     is_active: bool | None = None
@@ -262,6 +264,7 @@ class UserUpdate(msgspec.Struct):
             " working."
         ),
     ] = None
+    # Your own fields that superusers change go below; template updates never touch them.
 
 
 class PublicInvitation(msgspec.Struct):
@@ -362,6 +365,11 @@ def given(body: msgspec.Struct) -> dict[str, Any]:
     """The fields of *body* that the client sent."""
     fields = msgspec.structs.asdict(body)
     return {name: value for name, value in fields.items() if value is not msgspec.UNSET}
+
+
+def given_own(body: UserUpdate) -> dict[str, Any]:
+    """Your own fields of *body* that the client sent."""
+    return {name: value for name, value in given(body).items() if name not in TEMPLATE_COLUMNS}
 
 
 def public(user: User) -> PublicUser:

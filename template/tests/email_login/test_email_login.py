@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from app.database import batches
 from app.email_login.login_codes import METHOD, remove_expired
 from app.email_login.models import LoginCode
+from app.users.emails import NOTICES
 from tests.email_login.conftest import EMAIL, START, OneFactor, codes_in
 
 KINDS = pytest.mark.parametrize("kind", ["", "/cookie"], ids=["bearer", "cookie"])
@@ -119,7 +120,7 @@ async def test_a_login_in_a_new_browser_notifies_the_owner(ada, person, make_per
     await person.log_in()
     await make_person("Other/1.0").log_in()
 
-    assert (await outbox())[-1].subject.endswith(": New login")
+    assert (await outbox())[-1].subject.endswith(NOTICES["new_sign_in"].heading)
 
 
 async def test_a_login_cancels_a_deletion(make_user, person, events):

@@ -33,6 +33,7 @@ from app.cli import cli
 from app.cli.database import revision_files, what_is_missing
 from app.settings import Settings, load_settings
 from app.users.models import User
+from tests.conftest import OWN_REQUIRED
 from tests.test_migrations import execute, tables
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -94,6 +95,7 @@ def database(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for field in Settings.model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
     for variable, value in {
+        **OWN_REQUIRED,
         "ENVIRONMENT": "test",
         "SECRET_KEY": "0123456789abcdef" * 4,
         "DATABASE_URL": url,

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from webauthn.helpers import base64url_to_bytes
 
+from app.users.emails import NOTICES_OF_FEATURES
 from tests.passkeys.authenticator import CAN_BE_BACKED_UP, PRESENT, Authenticator
 from tests.passkeys.conftest import add_passkey, ask, begin, log_in
 
@@ -44,7 +45,7 @@ async def test_the_first_passkey_comes_with_recovery_codes(client, make_user, lo
     assert len(added.json()["recovery_codes"]) == 10
     assert added.headers["cache-control"] == "no-store"
     assert factors == {"factors": ["passkey"], "recovery_codes": 10}
-    assert await headings() == ["A second factor was added"]
+    assert await headings() == [NOTICES_OF_FEATURES["factor_added"].heading]
 
 
 async def test_the_second_passkey_has_the_same_handle_and_no_recovery_codes(client, owner, phone):

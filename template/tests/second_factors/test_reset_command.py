@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from app.cli import users as commands
 from app.second_factors.routes import factors_of
+from app.users.emails import NOTICES_OF_FEATURES
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ async def test_the_command_removes_and_names_the_factors(owner, person, run, hea
         output == "Removed the second factors of ada@example.com: sample. The owner is notified by e-mail.\n"
     )
     assert (await person.password()).status_code == 200
-    assert (await headings())[-1] == "Your second factors were removed"
+    assert (await headings())[-1] == NOTICES_OF_FEATURES["factors_reset"].heading
 
 
 async def test_the_account_is_shown_with_its_factors(owner, person, run):

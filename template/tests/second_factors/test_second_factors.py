@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from app.second_factors import Factors
+from app.users.emails import NOTICES_OF_FEATURES
 from app.users.exceptions import NoSecondFactor
 from tests.second_factors.conftest import SampleFactor
 
@@ -23,7 +24,7 @@ def other(factors: Factors, sample) -> SampleFactor:
 
 
 async def test_setting_up_a_factor_notifies_the_owner(owner, headings):
-    assert await headings() == ["A second factor was added"]
+    assert await headings() == [NOTICES_OF_FEATURES["factor_added"].heading]
 
 
 async def test_setting_up_a_factor_ends_the_other_sessions(client, make_user, login, set_up, wait):
@@ -160,7 +161,7 @@ async def test_removing_a_factor_notifies_the_owner_and_ends_the_other_sessions(
 
     answers = [await client.get("/users/me", headers=each) for each in (headers, owner.headers)]
     assert [answer.status_code for answer in answers] == [200, 401]
-    assert (await headings())[-1] == "A second factor was removed"
+    assert (await headings())[-1] == NOTICES_OF_FEATURES["factor_removed"].heading
 
 
 # Administration
@@ -181,7 +182,7 @@ async def test_a_superuser_sees_and_resets_the_factors_of_an_account(
     assert (await client.get("/users/me", headers=owner.headers)).status_code == 401
     assert (await person.password()).status_code == 200
     mail = (await outbox())[-1]
-    assert "Your second factors were removed" in mail.subject
+    assert NOTICES_OF_FEATURES["factors_reset"].heading in mail.subject
     assert "From: an unknown IP address, an unknown browser" in mail.text_body
 
 

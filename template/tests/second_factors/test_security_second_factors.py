@@ -11,6 +11,7 @@ from app.second_factors.factors import remove_expired
 from app.second_factors.models import PendingLogin
 from app.users import UserSession
 from app.users.audit import AuditEvent
+from app.users.emails import NOTICES_OF_FEATURES
 from tests.conftest import PASSWORD
 
 KINDS = pytest.mark.parametrize("kind", ["", "/cookie"], ids=["bearer", "cookie"])
@@ -169,7 +170,7 @@ async def test_five_wrong_codes_end_the_ticket_and_notify_the_owner(owner, perso
 
     assert wrong == ["wrong_second_factor"] * 5
     assert right.json()["code"] == "login_expired"
-    assert (await headings())[-1] == "A login was rejected"
+    assert (await headings())[-1] == NOTICES_OF_FEATURES["second_factor_refused"].heading
     async with db.session(commit=False) as session:
         failed = select(func.count()).where(
             AuditEvent.event == "second_factor", AuditEvent.outcome == "failure"
@@ -184,7 +185,7 @@ async def test_wrong_codes_in_several_logins_notify_the_owner_too(owner, person,
         for _ in range(tries):
             await person.answer(ticket, code=WRONG)
 
-    assert (await headings()).count("A login was rejected") == 1
+    assert (await headings()).count(NOTICES_OF_FEATURES["second_factor_refused"].heading) == 1
     async with db.session(commit=False) as session:
         asked = select(func.count()).where(AuditEvent.event == "second_factor_request")
         assert await session.scalar(asked) == 2
@@ -304,7 +305,7 @@ async def test_a_recovery_code_works_once_and_is_mailed(client, owner, person, h
 
     assert (first.status_code, second.status_code) == (200, 401)
     assert (await client.get("/users/me/factors", headers=owner.headers)).json()["recovery_codes"] == 9
-    assert "A recovery code was used" in await headings()
+    assert NOTICES_OF_FEATURES["recovery_code_used"].heading in await headings()
 
 
 @KINDS

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.database import Base, session_of
+from app.limits import Rate
 from app.mail import OutboxMessage, enqueue
 from app.main import create_app
 from app.settings import Settings
@@ -36,6 +37,12 @@ def without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     `app/pages`. The pages in `app/pages` are tested in `tests/pages/test_flows.py`.
     """
     monkeypatch.setattr(link_pages, "shown_once", lambda request, message: None)  # type: ignore[misc]
+
+
+def runs_out_first(*cells: str) -> Rate:
+    """Of the rates in *cells* of a row in `rate_limits.py`, the one that allows the smallest burst."""
+    rates = [Rate.parse(each) for cell in cells for each in cell.split(",")]
+    return min(rates, key=lambda rate: (rate.count, -rate.interval))
 
 
 type Outbox = Callable[[], Awaitable[list[EmailMessage]]]

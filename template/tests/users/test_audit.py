@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from app.database import session_of
-from app.limits import Rate
 from app.users import record
 from app.users.rate_limits import LIMITS
+from tests.users.conftest import runs_out_first
 
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 WRONG = {"password": "a wrong password"}
@@ -210,12 +210,13 @@ async def asks_from_another_site(it):
 
 
 async def guesses_again_and_again(it):
-    for _ in range(PER_PAIR + 2):
+    for _ in range(PER_STRANGER + 2):
         await fails_to_log_in(it)
 
 
-PER_PAIR = Rate.parse(LIMITS["wrong_password"].ip_and_account.split(",")[0]).count
-GUESSES = ["login failure ada by nobody password"] * PER_PAIR + [
+ROW = LIMITS["wrong_password"]
+PER_STRANGER = runs_out_first(ROW.ip, ROW.account, ROW.ip_and_account).count
+GUESSES = ["login failure ada by nobody password"] * PER_STRANGER + [
     "guessing_blocked failure ada by nobody password"
 ]
 LIFE = [

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.users.emails import NOTICES
+
 OLD, NEW = "ada@example.com", "new@example.com"
 
 PASSWORD = {"password": "correct horse battery"}
@@ -372,7 +374,7 @@ async def test_the_old_address_is_notified_even_if_the_account_is_deleted_at_onc
     await client.delete("/users/me", headers=here.headers)
 
     assert [mail.subject for mail in await outbox() if mail.all_recipients() == [OLD]] == [
-        "HawkAPI app: Your e-mail address was changed"
+        f"HawkAPI app: {NOTICES['email_changed'].heading}"
     ]
 
 

@@ -1,5 +1,6 @@
 """The profile: owners can change the language and the columns that you have added, and nothing else."""
 
+import msgspec
 import pytest
 
 from app.users.models import TEMPLATE_COLUMNS, User
@@ -35,6 +36,11 @@ def test_profile_fields_do_not_overlap_the_template():
 
     assert fields & TEMPLATE_COLUMNS == set()
     assert fields <= set(User.__mapper__.columns.keys())
+
+
+def test_an_omitted_profile_field_is_unset():
+    """Any other default would overwrite the column in every request that omits the field."""
+    assert set(ProfileUpdate.__struct_defaults__) == {msgspec.UNSET}
 
 
 @pytest.mark.parametrize("column", sorted(TEMPLATE_COLUMNS))

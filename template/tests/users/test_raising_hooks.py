@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.users.emails import NOTICES
 from app.web import Problem
 
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
@@ -78,7 +79,9 @@ async def test_a_raising_hook_undoes_the_reset_and_keeps_the_link_valid(
 
     assert (failed.status_code, again.status_code) == (500, 200)
     assert (now.hashed_password, now.password_version) == (user.hashed_password, 0)
-    assert [mail.subject for mail in await outbox()] == ["HawkAPI app: Your password was changed"]
+    assert [mail.subject for mail in await outbox()] == [
+        f"HawkAPI app: {NOTICES['password_changed'].heading}"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.users.emails import NOTICES
+
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 MICROSECOND = timedelta(microseconds=1)
@@ -145,7 +147,7 @@ async def test_reuse_is_audited_once_and_mailed_once(
     assert (event.actor, event.ip_address) == ("", "203.0.113.9")
     assert issued.session.id in event.details
     assert mail.to == ["ada@example.com"]
-    assert "used twice" in mail.text_body
+    assert NOTICES["session_reuse"].sentence in mail.text_body
 
 
 @pytest.mark.parametrize(("age", "status"), [(4 * SECOND, 200), (5 * SECOND, 401)], ids=str)

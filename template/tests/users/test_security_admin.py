@@ -1,9 +1,11 @@
 """Administration: only superusers can use it, and they can neither see nor set a password."""
 
 import asyncio
+import re
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+import msgspec
 import pytest
 from hawkapi_mail import EmailMessage
 from pydantic import SecretStr
@@ -13,12 +15,13 @@ from app.mail import enqueue
 from app.mail.outbox import DEAD
 from app.main import create_app
 from app.settings import Settings
-from app.users import LastSuperuser
+from app.users import LastSuperuser, User
 from app.users.dependencies import recent_login, still_superuser, superuser
+from app.users.models import TEMPLATE_COLUMNS
+from app.users.schemas import UserUpdate
 
 PASSWORD = "correct horse battery"
 NOBODY = "00000000-0000-0000-0000-000000000000"
-NO_MAIL = 1
 
 
 def application():
@@ -39,6 +42,37 @@ def operations_of_administration():
         for method, operation in item.items()
         if "administration" in operation["tags"]
     ]
+
+
+OF_THE_TEMPLATE = {
+    ("GET", "/users"),
+    ("GET", "/users/{user_id}"),
+    ("PATCH", "/users/{user_id}"),
+    ("DELETE", "/users/{user_id}"),
+    ("GET", "/users/{user_id}/sessions"),
+    ("DELETE", "/users/{user_id}/sessions"),
+    ("POST", "/users/{user_id}/password-reset"),
+    ("GET", "/users/audit"),
+    ("GET", "/users/invitations"),
+    ("POST", "/users/invitations"),
+    ("DELETE", "/users/invitations/{invitation_id}"),
+    ("GET", "/users/mails"),
+    ("POST", "/users/mails/{mail_id}/retry"),
+    ("DELETE", "/users/mails/{mail_id}"),
+    ("GET", "/users/bounced-mailboxes"),
+    ("POST", "/users/bounced-mailboxes/clear"),
+}
+"""The operations that accept the requests of these tests. Your own may refuse their body or their ids."""
+
+
+def is_own(method, path):
+    return (method, path) not in OF_THE_TEMPLATE
+
+
+def url(path, **ids):
+    """*path* with *ids*, and with ids of nothing for the other parameters."""
+    unknown = {"user_id": NOBODY, "invitation_id": NOBODY}
+    return re.sub(r"{(\w+)}", lambda found: str((unknown | ids).get(found[1], 1)), path)
 
 
 EVERY_OPERATION = pytest.mark.parametrize(("method", "path"), operations_of_administration())
@@ -87,9 +121,7 @@ async def test_administration_requires_a_login(client, make_user, method, path):
     """Checklist 38: the guard runs first, and the body is not even read."""
     user = await make_user()
 
-    answer = await client.request(
-        method, path.format(user_id=user.id, invitation_id=NOBODY, mail_id=NO_MAIL), content=b"not even JSON"
-    )
+    answer = await client.request(method, url(path, user_id=user.id), content=b"not even JSON")
 
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
@@ -101,10 +133,7 @@ async def test_an_ordinary_user_is_refused(client, make_user, login, method, pat
     user = await make_user(is_verified=True)
 
     answer = await client.request(
-        method,
-        path.format(user_id=user.id, invitation_id=NOBODY, mail_id=NO_MAIL),
-        headers=login(user),
-        content=b"not even JSON",
+        method, url(path, user_id=user.id), headers=login(user), content=b"not even JSON"
     )
 
     assert answer.status_code == 403
@@ -118,8 +147,7 @@ async def test_an_ordinary_user_cannot_tell_which_accounts_exist(client, make_us
     headers = login(user)
 
     answers = [
-        await client.request(method, path.format(user_id=each), headers=headers)
-        for each in (other.id, NOBODY)
+        await client.request(method, url(path, user_id=each), headers=headers) for each in (other.id, NOBODY)
     ]
 
     assert [answer.status_code for answer in answers] == [403, 403]
@@ -131,9 +159,7 @@ async def test_a_demoted_superuser_is_refused_at_once(admin, root, change, metho
     """Checklist 36: roles are read from the database."""
     await change(root, is_superuser=False)
 
-    assert (
-        await admin.request(method, path.format(user_id=root.id, invitation_id=NOBODY, mail_id=NO_MAIL))
-    ).status_code == 403
+    assert (await admin.request(method, url(path, user_id=root.id))).status_code == 403
 
 
 @EVERY_OPERATION
@@ -141,16 +167,14 @@ async def test_a_disabled_superuser_is_logged_out(admin, root, change, method, p
     """Checklist 20; ASVS 7.4.2."""
     await change(root, is_active=False)
 
-    assert (
-        await admin.request(method, path.format(user_id=root.id, invitation_id=NOBODY, mail_id=NO_MAIL))
-    ).status_code == 401
+    assert (await admin.request(method, url(path, user_id=root.id))).status_code == 401
 
 
 @OF_ONE_ACCOUNT
 async def test_an_unknown_account_is_not_found(admin, method, path):
-    answer = await admin.request(method, path.format(user_id=NOBODY), json={})
+    answer = await admin.request(method, url(path, user_id=NOBODY), json={})
 
-    assert answer.status_code == 404
+    assert answer.status_code == 404 or (is_own(method, path) and answer.status_code in (400, 415))
     assert answer.headers["content-type"] == "application/problem+json"
 
 
@@ -169,13 +193,15 @@ async def test_changing_an_account_requires_a_recent_login(
 
     answer = await admin.request(
         method,
-        path.format(user_id=user.id, invitation_id=invitation.id, mail_id=dead_mail.id),
+        url(path, user_id=user.id, invitation_id=invitation.id, mail_id=dead_mail.id),
         json={"is_active": False, "email": "eve@example.com"},
     )
 
+    recorded = await events()
     assert (answer.status_code == 403) is is_refused
     assert ("max_age" in answer.headers.get("www-authenticate", "")) is is_refused
-    assert bool(await events()) is not is_refused
+    assert not (recorded and is_refused)
+    assert recorded or is_refused or is_own(method, path)
 
 
 @EVERY_CHANGE
@@ -184,9 +210,7 @@ async def test_an_old_login_is_refused_before_the_body_is_read(admin, root, set_
     begun = (await admin.get("/users/me/sessions")).json()[0]["authenticated_at"]
     set_clock(datetime.fromisoformat(begun) + timedelta(minutes=10))
 
-    answer = await admin.request(
-        method, path.format(user_id=root.id, invitation_id=NOBODY, mail_id=NO_MAIL), content=b"not even JSON"
-    )
+    answer = await admin.request(method, url(path, user_id=root.id), content=b"not even JSON")
 
     assert answer.status_code == 403
 
@@ -346,6 +370,16 @@ async def test_superusers_can_set_only_the_flags(admin, make_user, stored, body)
     assert now.is_verified
 
 
+def test_superusers_can_change_only_the_flags_and_your_own_columns():
+    """Checklist 23 and 38 (CWE-915). An omitted field of your own must be UNSET, or every request that omits
+    it would overwrite the column."""
+    flags = {"is_active", "is_verified", "is_superuser", "must_reset_password"}
+    omitted = msgspec.structs.asdict(UserUpdate())
+
+    assert omitted.keys() - flags <= set(User.__mapper__.columns.keys()) - TEMPLATE_COLUMNS
+    assert [name for name in omitted.keys() - flags if omitted[name] is not msgspec.UNSET] == []
+
+
 @EVERY_OPERATION
 @pytest.mark.usefixtures("bounced_mailbox")
 async def test_no_response_to_a_superuser_has_a_secret(
@@ -358,7 +392,7 @@ async def test_no_response_to_a_superuser_has_a_secret(
 
     answer = await admin.request(
         method,
-        path.format(user_id=user.id, invitation_id=invitation, mail_id=dead_mail.id),
+        url(path, user_id=user.id, invitation_id=invitation, mail_id=dead_mail.id),
         json={"is_verified": True, "email": "eve@example.com"},
     )
 
@@ -371,7 +405,7 @@ async def test_no_response_to_a_superuser_has_a_secret(
         "password_version",
         "secret",
     ]
-    assert answer.is_success
+    assert answer.is_success or is_own(method, path)
     assert [secret for secret in secrets if secret in shown] == []
 
 

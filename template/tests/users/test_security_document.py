@@ -38,7 +38,7 @@ def test_the_limits_match_the_code() -> None:
     load_features()
     stated = {name: Limit(*cells[:6]) for name, cells in _rows(r"`([a-z_]+)`")}
 
-    assert stated == LIMITS
+    assert stated == LIMITS, "Change SECURITY.md and app/users/rate_limits.py together."
 
 
 def test_the_settings_match_their_defaults() -> None:
@@ -47,7 +47,7 @@ def test_the_settings_match_their_defaults() -> None:
     defaults = {name: Settings.model_fields[name.lower()].default for name in stated}
 
     assert "SESSION_IDLE" in stated
-    assert stated == defaults
+    assert stated == defaults, "Change SECURITY.md and app/settings.py together."
 
 
 def test_the_maximum_lifetimes_match_the_code() -> None:

@@ -9,9 +9,13 @@ import pytest
 from sqlalchemy import Engine, event
 
 from app.limits import Rate
+from app.users.emails import NOTICES
 from app.users.rate_limits import LIMITS
+from tests.users.conftest import runs_out_first
 
 ADA = {"email": "ada@example.com", "password": "a password of the owner"}
+ROW = LIMITS["wrong_password"]
+PER_STRANGER = runs_out_first(ROW.ip, ROW.account, ROW.ip_and_account).count
 ATTACK = {"email": "ada@example.com", "password": "a password of the attacker"}
 
 
@@ -50,7 +54,7 @@ async def test_the_owner_of_a_taken_address_is_notified(private, make_user, outb
 
     (mail,) = await outbox()
     assert mail.all_recipients() == ["ada@example.com"]
-    assert "has one" in mail.text_body
+    assert NOTICES["already_registered"].sentence in mail.text_body
     assert "://" not in mail.text_body
 
 
@@ -161,7 +165,7 @@ WAYS_TO_LOG_IN = ["/users/login", "/users/login/cookie"]
 
 @pytest.fixture
 def as_stranger(private, browser_of_answer):
-    """`await as_stranger("ada@example.com", path)` registers, logs in and tries eleven wrong passwords."""
+    """`await as_stranger("ada@example.com", path)` registers, logs in and tries too many wrong passwords."""
 
     async def explore(email, path):
         own = {"email": email, "password": "a password of the attacker"}
@@ -170,7 +174,7 @@ def as_stranger(private, browser_of_answer):
         private.cookies.clear()
         first = await private.post(path, json=own, headers=headers)
         wrong = own | {"password": "a wrong password"}
-        rest = [await private.post(path, json=wrong, headers=headers) for _ in range(11)]
+        rest = [await private.post(path, json=wrong, headers=headers) for _ in range(PER_STRANGER + 3)]
         return [visible(registered), *((each.status_code, each.content) for each in (first, *rest))]
 
     return explore
@@ -189,7 +193,7 @@ async def test_login_does_not_reveal_whether_the_address_was_new(
     new = await as_stranger("eve@example.com", path)
 
     assert new == taken
-    assert [status for status, *_ in new] == [202, *[401] * 8, *[429] * 4]
+    assert [status for status, *_ in new] == [202, *[401] * PER_STRANGER, *[429] * 4]
 
 
 async def test_an_unverified_account_does_the_work_of_a_wrong_password(private, hash_calls, all_statements):

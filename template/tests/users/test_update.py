@@ -3,6 +3,7 @@
 import pytest
 
 from app.users import InvalidEmail, InvalidPassword, UserAlreadyExists
+from app.users.models import TEMPLATE_COLUMNS
 
 
 @pytest.fixture
@@ -94,6 +95,34 @@ async def test_an_invalid_update_changes_nothing(make_user, stored, update, valu
     now = await stored(user)
     assert (now.email, now.is_verified, now.is_superuser) == ("ada@example.com", True, False)
     assert (now.hashed_password, now.password_version) == (user.hashed_password, 0)
+
+
+async def test_your_own_columns_are_changed(manager, make_user, stored, update, events):
+    """The language stands for a column of your own. None is stored, too."""
+    changes = []
+
+    async def note(user, changed):
+        changes.append(changed)
+
+    manager.on_after_update = note
+    user = await make_user(language="de")
+
+    await update(user, own={"language": None})
+    await update(user, own={"language": None})
+
+    now = await stored(user)
+    assert (now.language, now.password_version) == (None, 0)
+    assert changes == [{"language"}]
+    assert [(each.event, each.details) for each in await events()] == [("update", '{"changed":["language"]}')]
+
+
+@pytest.mark.parametrize("name", [*sorted(TEMPLATE_COLUMNS), "password"])
+async def test_nothing_but_your_own_columns_is_changed_by_name(make_user, update, name):
+    """Checklist 38 (CWE-915): other names are refused, whatever their value."""
+    user = await make_user()
+
+    with pytest.raises(ValueError, match=name):
+        await update(user, own={name: getattr(user, name, "x")})
 
 
 async def test_the_index_catches_a_concurrently_taken_address(

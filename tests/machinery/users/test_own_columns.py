@@ -1,13 +1,17 @@
-"""Your own columns and relationships of `User`: unique ones, and ones that are loaded with the account."""
+"""Your own columns and relationships of `User`: unique ones, ones that are loaded with the account, and ones
+that only superusers change."""
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import foreign, registry, relationship, remote
 
 from app.users import User
+from app.users.routes.admin import change_user
+from app.users.schemas import UserUpdate
 from tests.conftest import PASSWORD
 
 
@@ -69,3 +73,60 @@ async def test_an_account_with_a_joined_relationship_can_be_locked(manager, make
         assert await manager.lock(session, user)
         assert await manager._held_by_email(session, "ada@example.com") is user
         assert user.successor.email == "eve@example.com"
+
+
+# The language stands for a column of your own that only superusers change.
+
+
+class Update(UserUpdate):
+    language: str | msgspec.UnsetType | None = msgspec.UNSET
+    password: str | msgspec.UnsetType = msgspec.UNSET
+    hashed_password: str | msgspec.UnsetType = msgspec.UNSET
+
+
+@pytest.fixture
+def change(manager, db):
+    """`await change(user, language="de")` calls the handler of `PATCH /users/{user_id}` with this body."""
+
+    async def patch(user, **fields):
+        async with db.session() as session:
+            await change_user(None, None, user.id, Update(**fields), None, manager, session)
+
+    return patch
+
+
+async def test_superusers_change_a_column_of_your_own(make_user, change, stored):
+    user = await make_user()
+
+    await change(user, language="de", is_verified=True)
+
+    now = await stored(user)
+    assert (now.language, now.is_verified) == ("de", True)
+
+
+@pytest.mark.parametrize(("fields", "language"), [({}, "de"), ({"language": None}, None)], ids=str)
+async def test_an_omitted_field_keeps_its_value_and_null_clears_it(
+    make_user, change, stored, fields, language
+):
+    user = await make_user(language="de")
+
+    await change(user, is_verified=True, **fields)
+
+    assert (await stored(user)).language == language
+
+
+async def test_a_field_cannot_set_a_column_of_the_template(make_user, change, stored):
+    user = await make_user()
+
+    await change(user, hashed_password="x", is_verified=True)
+
+    assert (await stored(user)).hashed_password == user.hashed_password
+
+
+async def test_a_field_cannot_set_the_password(make_user, change, stored):
+    user = await make_user()
+
+    with pytest.raises(ValueError, match="password"):
+        await change(user, password="a brand new password")
+
+    assert (await stored(user)).hashed_password == user.hashed_password

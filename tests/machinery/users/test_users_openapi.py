@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.users.test_security_admin import OF_THE_TEMPLATE, operations_of_administration
+
 
 @pytest.mark.parametrize(
     ("schema", "field"),
@@ -55,3 +57,7 @@ def test_unsafe_routes_with_a_cookie_document_403(app, path, method, is_named):
     refusal = app.openapi()["paths"][path][method]["responses"].get("403", {})
 
     assert ("cross_site_request" in refusal.get("description", "")) == is_named
+
+
+def test_the_tests_of_administration_know_every_operation():
+    assert set(operations_of_administration()) <= OF_THE_TEMPLATE

@@ -27,7 +27,15 @@ from app.users import Users
 from app.users.dependencies import Login, StillSuperuser
 from app.users.manager import UserManager
 from app.users.routes.admin import find_events, find_users, previous_cursor
-from app.users.schemas import EventQuery, ManagedUser, UserQuery, UserUpdate, managed, public_session
+from app.users.schemas import (
+    EventQuery,
+    ManagedUser,
+    UserQuery,
+    UserUpdate,
+    given,
+    managed,
+    public_session,
+)
 from app.users.sessions import LISTED
 from app.web import FromForm, Problem, query
 from app.web.html import html_page
@@ -94,7 +102,7 @@ async def change_user(
         raise Problem(400, "Unknown change.")
     try:
         user = await users.require(db, user_id)
-        await users.update(db, user, **msgspec.structs.asdict(_CHANGES[form.change]))
+        await users.update(db, user, **given(_CHANGES[form.change]))
     except REFUSALS as error:
         return await _show(admin, request, user_id, users, db, error)
     return redirect(request, f"/admin/users/{user.id}", message=f"account_{form.change}")

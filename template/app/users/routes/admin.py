@@ -31,6 +31,7 @@ from app.users.schemas import (
     UserPage,
     UserQuery,
     UserUpdate,
+    given_own,
     managed,
     public_event,
     public_invitation,
@@ -178,6 +179,7 @@ async def change_user(
         is_verified=body.is_verified,
         is_superuser=body.is_superuser,
         must_reset_password=body.must_reset_password,
+        own=given_own(body),
     )
     return managed(changed)
 

@@ -28,8 +28,10 @@ def where_of(route: Route) -> str:
 
 
 def error_about_clash(router: Router, routes: list[Route]) -> RouteError | None:
-    """An error that names a route of *router* and the one of *routes* that it clashes with. HawkAPI's own error
-    does not say where they come from."""
+    """An error that names a route of *router* and the one of *routes* that it clashes with.
+
+    HawkAPI's own error does not say where they come from.
+    """
     for route in router.routes:
         for other in routes:
             if how := _clash(route, other):

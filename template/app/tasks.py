@@ -16,6 +16,10 @@ from app.web import App
 
 logger = logging.getLogger("app.tasks")
 
+LAST_CALLS = 25.0
+"""Seconds that calls in progress may take when the process stops. This must be less than the time after which
+the supervisor kills the process."""
+
 
 @dataclass(frozen=True)
 class PeriodicTask:
@@ -47,8 +51,16 @@ def install(app: App) -> None:
 
 
 async def run(tasks: list[PeriodicTask], stop: asyncio.Event) -> None:
-    """Run every task on its schedule until *stop* is set."""
-    await asyncio.gather(*(_repeat(task, stop) for task in tasks))
+    """Run every task on its schedule until *stop* is set. Calls still in progress are cancelled after a
+    while."""
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(_repeat(task, stop), name=task.name) for task in tasks]
+        if running:
+            await stop.wait()
+            _, late = await asyncio.wait(running, timeout=LAST_CALLS)
+            for each in late:
+                logger.warning("the task %r was cancelled: it took too long to stop", each.get_name())
+                each.cancel()
 
 
 async def _repeat(task: PeriodicTask, stop: asyncio.Event) -> None:

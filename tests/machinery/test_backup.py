@@ -1,5 +1,7 @@
 """`app db backup` and `app db restore`: complete and consistent, without disturbing a running application."""
 
+import os
+import signal
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
@@ -227,6 +229,42 @@ def test_a_missing_database_is_restored(db: Db, database: Path, copy: Path):
     assert db("restore", copy, "--yes").exit_code == 0
     assert numbers(database) == [1]
     assert stat.S_IMODE(database.stat().st_mode) == 0o600
+
+
+def test_a_restore_follows_a_symbolic_link(db: Db, database: Path, copy: Path):
+    """The data stays on the volume that the link points to."""
+    db("backup", copy)
+    volume = copy.parent / "volume"
+    volume.mkdir()
+    database.rename(volume / "app.db")
+    database.symlink_to(volume / "app.db")
+    execute(database, "INSERT INTO numbers VALUES (5)")
+
+    assert db("restore", copy, "--yes").exit_code == 0
+
+    assert database.is_symlink()
+    assert numbers(volume / "app.db") == [1]
+    assert len(names(volume)) == 2
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_command_that_is_stopped_leaves_no_copy(
+    db: Db, database: Path, copy: Path, monkeypatch: pytest.MonkeyPatch, command: str
+):
+    """A timer stops a backup that takes too long."""
+    db("backup", copy)
+    before = names(copy.parent), names(database.parent)
+
+    def stopped(source: Path, part: Path) -> None:
+        Path(f"{part}-journal").touch()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(sqlite_backup, "_copy", stopped)
+
+    result = db(command, copy, "--force" if command == "backup" else "--yes")
+
+    assert result.exit_code == 143
+    assert (names(copy.parent), names(database.parent)) == before
 
 
 def test_a_damaged_database_is_replaced_together_with_its_log(

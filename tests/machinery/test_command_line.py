@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 from uuid import uuid4
 
@@ -29,8 +30,9 @@ from typer.testing import CliRunner, Result
 
 from app import __version__
 from app.cli import cli, server
-from app.cli.common import application, fail
+from app.cli.common import application, fail, sentence_about
 from app.cli.database import revision_files, what_is_missing
+from app.cli.web_process import GRACE
 from app.settings import Settings, load_settings
 from app.settings_checks import features
 
@@ -534,6 +536,44 @@ def test_a_failed_connection_in_an_own_command_is_blamed_on_the_database(
     assert refusal(run("meter")) == (
         f"The database cannot be used: {cause}. Check DATABASE_URL and that the server is up.\n"
     )
+
+
+def test_a_timeout_of_the_database_has_a_cause():
+    """A TimeoutError has no message."""
+
+    def connect() -> None:
+        raise TimeoutError
+
+    # Like a function of the driver.
+    in_driver = FunctionType(connect.__code__, {"__name__": "asyncpg.connection"})
+    with pytest.raises(TimeoutError) as caught:
+        in_driver()
+
+    sentence = sentence_about(caught.value)
+
+    assert sentence is not None
+    assert sentence.startswith("The database cannot be used: TimeoutError.")
+
+
+def test_an_argument_that_is_not_text_is_refused_in_a_sentence(run: Run, migrated: Path):
+    assert "not valid text" in refusal(run("users", "show", "\udcff@example.com"))
+
+
+def test_a_number_that_no_mail_can_have_is_refused(run: Run, migrated: Path):
+    result = run("mail", "retry", str(2**63))
+
+    assert result.exit_code == 2
+    assert "Invalid value" in result.stderr
+
+
+@pytest.mark.usefixtures("bytecode")
+def test_a_closed_standard_input_is_empty(migrated: Path):
+    command = f"{sys.executable} -m app.cli users create ada@example.com --password-stdin <&-"
+
+    done = subprocess.run(command, shell=True, cwd=PROJECT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert "The password is too short" in done.stderr
 
 
 def test_fail_prints_the_message_and_exits(capsys: pytest.CaptureFixture[str]):
@@ -1106,6 +1146,24 @@ def test_several_processes_without_redis_cause_a_warning_elsewhere(run: Run):
 
 def test_one_process_without_redis_causes_no_warning(run: Run):
     assert "REDIS_URL" not in refusal(run("serve", "--port", str(free_port())))
+
+
+@pytest.mark.usefixtures("bytecode")
+@pytest.mark.parametrize("delay", [0.0, 0.2, 0.4])
+def test_serve_stops_on_a_signal_while_its_process_starts(migrated: Path, delay: float):
+    """The process loses the signal, so it must be repeated."""
+    with running("serve", "--port", str(free_port())) as server:
+        assert server.stdout is not None
+        for line in server.stdout:
+            if "Spawning worker" in line:
+                break
+        time.sleep(delay)
+        server.send_signal(signal.SIGTERM)
+        # Not as long as it takes until the process is killed.
+        output, _ = server.communicate(timeout=GRACE - 3)
+
+    assert server.returncode == 0
+    assert "Killing worker" not in output
 
 
 @pytest.mark.usefixtures("bytecode")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import signal
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
@@ -232,6 +233,23 @@ def test_every_value_arrives(copy_to: CopyTo, old: str, new: str):
         assert rows[0]
     [full, *_] = run(new, PARCELS.select().where(PARCELS.c.id == 1))
     assert full._asdict() == FULL
+
+
+def test_ctrl_c_ends_the_copy_at_once(copy_to: CopyTo, old: str, new: str, monkeypatch: pytest.MonkeyPatch):
+    """asyncpg may never return from a cancelled `executemany`."""
+    handlers = [signal.getsignal(signal.SIGINT)]
+    copy_all = copying.copy_all
+
+    async def watched(*arguments: Any) -> Any:
+        handlers.append(signal.getsignal(signal.SIGINT))
+        return await copy_all(*arguments)
+
+    monkeypatch.setattr(copying, "copy_all", watched)
+
+    copy_to(old, new)
+    handlers.append(signal.getsignal(signal.SIGINT))
+
+    assert handlers == [signal.default_int_handler, signal.SIG_DFL, signal.default_int_handler]
 
 
 def test_json_null_is_not_null(copy_to: CopyTo, old: str, new: str):

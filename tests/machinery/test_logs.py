@@ -236,6 +236,13 @@ def test_the_served_application_uses_the_log_settings(monkeypatch):
     assert [(line["logger"], line["message"]) for line in lines] == [("mine", "yes"), ("_granian", "granian")]
 
 
+def test_urls_that_the_application_requests_are_not_logged(settings):
+    """The URL that confirms a subscription of Amazon SNS contains a token."""
+    loggers = logs.configuration(settings.model_copy(update={"log_level": "DEBUG"}))["loggers"]
+
+    assert loggers["httpx"] == {"level": "WARNING"}
+
+
 def test_building_an_application_does_not_configure_logging(build_app):
     before = list(logging.getLogger().handlers)
 

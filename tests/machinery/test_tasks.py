@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from app import tasks
 from app.tasks import PeriodicTask, run
 from app.web import App
 
@@ -60,6 +61,44 @@ async def test_a_task_runs_at_startup_and_again(stop):
     await running
 
     assert do.calls >= 3
+
+
+async def test_a_call_that_does_not_end_is_cancelled_when_the_process_stops(stop, monkeypatch, caplog):
+    monkeypatch.setattr(tasks, "LAST_CALLS", 0.01)
+    began, ended = asyncio.Event(), []
+
+    async def do() -> None:
+        began.set()
+        try:
+            await asyncio.sleep(HOUR)
+        finally:
+            ended.append("cleaned up")
+
+    running = asyncio.create_task(run([PeriodicTask("endless", HOUR, do)], stop))
+    await began.wait()
+    stop.set()
+    await running
+
+    assert ended == ["cleaned up"]
+    assert "the task 'endless' was cancelled" in caplog.text
+
+
+async def test_a_call_in_progress_is_completed_when_the_process_stops(stop):
+    began, end, ended = asyncio.Event(), asyncio.Event(), []
+
+    async def do() -> None:
+        began.set()
+        await end.wait()
+        ended.append("completed")
+
+    running = asyncio.create_task(run([PeriodicTask("long", HOUR, do)], stop))
+    await began.wait()
+    stop.set()
+    await asyncio.sleep(0)
+    end.set()
+    await running
+
+    assert ended == ["completed"]
 
 
 async def test_a_task_waits_for_its_interval(stop):

@@ -11,6 +11,8 @@ from app.cli import early_stop
 # isort: split
 
 import os
+import sys
+from io import StringIO
 from typing import Annotated
 
 import typer
@@ -82,6 +84,9 @@ def options(
 
 def main() -> None:
     """The entry point declared in pyproject.toml."""
+    if sys.stdin is None:
+        # The shell has closed it: `<&-`.
+        sys.stdin = StringIO()
     if (PROJECT / "pyproject.toml").exists():
         # Look for `.env` and a relative path in DATABASE_URL in the project's folder, regardless of the
         # current directory.

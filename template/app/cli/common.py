@@ -106,7 +106,10 @@ def sentence_about(error: Exception) -> str | None:
         case OperationalError():
             return UNUSABLE.format(error.orig)
         case OSError() if _comes_from_database(error):
-            return UNUSABLE.format(error)
+            # A TimeoutError has no message.
+            return UNUSABLE.format(str(error) or type(error).__name__)
+        case UnicodeEncodeError():
+            return "An argument contains characters that are not valid text."
         case DBAPIError():
             return f"The database cannot be used: {error.orig}"
         case OSError(filename=file, filename2=other, strerror=str(reason)) if file is not None:

@@ -5,6 +5,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -61,7 +62,8 @@ def copy_to(
                 progress.length = rows
                 progress.update(done)
 
-            tallies = asyncio.run(copy_all(settings, target, tell))
+            with _exit_on_interrupt():
+                tallies = asyncio.run(copy_all(settings, target, tell))
     except CopyFailed as error:
         fail(f"Nothing was copied to {shown}. {error}")
     except (SQLAlchemyError, OSError) as error:
@@ -71,6 +73,19 @@ def copy_to(
         typer.echo(f"{name:{width}}  {tally.rows:>10,}  {tally.checksum}")
     rows = sum(each.rows for each in tallies.values())
     typer.echo(f"Copied {rows:,} rows to {shown}. The row count and checksum of every table match.")
+
+
+@contextmanager
+def _exit_on_interrupt() -> Generator[None]:
+    """End the process immediately on Ctrl+C. The copy is one transaction, so the target stays empty.
+
+    asyncpg may never return from a cancelled `executemany`.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _settings_for(url: str) -> "Settings":

@@ -68,6 +68,8 @@ def restore(
 
     settings = load_settings()
     database = _sqlite_file_of(settings, "Restore it", "pg_restore", "--clean", "--if-exists", "--no-owner")
+    # If it is a symbolic link, replace the file that it points to.
+    database = database.resolve()
     source = INVOCATION_DIR / file
     revisions = revision_files(settings)
     _require_ours(source, {each.revision for each in revisions.walk_revisions()})

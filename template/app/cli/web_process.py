@@ -31,6 +31,8 @@ GRACE = 33
 """Seconds after SIGTERM before a process that is still handling requests is killed: all of the above plus 30
 seconds, the default REQUEST_TIMEOUT. Without a limit, a hanging request would keep the process alive
 forever."""
+SIGNAL_INTERVAL = 1.0
+"""Seconds between the signals that tell a process to stop."""
 PARENT_CHECK = 0.2
 """Seconds between checks that the main process still exists."""
 
@@ -47,7 +49,7 @@ def load(target: str) -> Application:
 
 
 class RespawningServer(MPServer):
-    """A server that replaces a killed process, no matter how often that happens.
+    """A server that replaces a killed process, no matter how often that happens, and always stops.
 
     Granian treats two exits within 5.5 seconds as a crash loop and stops all processes. That is right for a
     process that cannot start, but the kernel may also kill two healthy ones when memory runs out.
@@ -58,6 +60,18 @@ class RespawningServer(MPServer):
         super()._respawn_workers(workers, *arguments, **options)
         for index in killed:
             self.respawned_wrks.pop(index, None)
+
+    def _stop_workers(self) -> None:
+        # A process that is just starting loses the signal, so repeat it. A process that is already stopping
+        # ignores the repetitions.
+        ends = time.monotonic() + GRACE
+        while (alive := [each for each in self.wrks if each.is_alive()]) and time.monotonic() < ends:
+            for each in alive:
+                each.terminate()
+            alive[0].join(SIGNAL_INTERVAL)
+        # The grace period is over: kill those that are left.
+        self.workers_kill_timeout = 0.001
+        super()._stop_workers()
 
 
 class _Draining:

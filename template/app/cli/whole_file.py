@@ -1,6 +1,8 @@
 """Atomically writes a file that only its owner can read. Template-owned."""
 
 import os
+import signal
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +26,8 @@ def whole_file(path: Path, *, replace: bool = False) -> Generator[Path]:
         os.close(number)
     part = Path(name)
     try:
-        yield part
+        with _exit_on_sigterm():
+            yield part
         with explained(path):
             with part.open("rb+") as written:
                 os.fsync(written.fileno())
@@ -34,6 +37,25 @@ def whole_file(path: Path, *, replace: bool = False) -> Generator[Path]:
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+        # SQLite leaves it behind if the disk is full.
+        Path(f"{part}-journal").unlink(missing_ok=True)
+
+
+@contextmanager
+def _exit_on_sigterm() -> Generator[None]:
+    """Raise SystemExit on SIGTERM, which would otherwise end the process without cleaning up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

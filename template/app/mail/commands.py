@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 cli = typer.Typer(no_args_is_help=True, help="E-mails that could not be sent.")
 
 Numbers = Annotated[
-    list[int] | None, typer.Argument(metavar="NUMBER...", help="The numbers that `app mail dead` shows.")
+    list[int] | None,
+    typer.Argument(metavar="NUMBER...", min=1, max=2**63 - 1, help="The numbers that `app mail dead` shows."),
 ]
 All = Annotated[bool, typer.Option("--all", help="Every e-mail that could not be sent.")]
 

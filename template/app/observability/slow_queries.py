@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, ExceptionContext, event
 
 logger = logging.getLogger("app.slow_queries")
 
@@ -20,8 +20,20 @@ def install(engine: Engine, milliseconds: int) -> None:
 
     @event.listens_for(engine, "after_cursor_execute")
     def end(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        took = round((time.perf_counter() - connection.info.pop(_BEGAN)) * 1000, 1)
+        log(connection, statement)
+
+    @event.listens_for(engine, "handle_error")
+    def fail(context: ExceptionContext) -> None:
+        # The slowest statements of all are those that DATABASE_TIMEOUT ends.
+        if context.connection is not None and context.statement is not None:
+            log(context.connection, context.statement)
+
+    def log(connection: Any, statement: str) -> None:
+        began = connection.info.pop(_BEGAN, None)
+        if began is None:
+            return
+        took = round((time.perf_counter() - began) * 1000, 1)
         if took >= milliseconds:
             logger.warning("a query took %s ms", took, extra={"statement": " ".join(statement.split())})
 
-    _ = (begin, end)
+    _ = (begin, end, fail)

@@ -14,6 +14,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sentry_sdk.transport import Transport
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from app import clock
 from app.mail import Undeliverable, Worker, outbox, suppression
@@ -255,6 +257,18 @@ async def test_a_slow_query_is_logged_without_its_values(build_app, caplog):
     logged = [record.statement for record in caplog.records if record.name == "app.slow_queries"]
     assert any(statement.startswith("SELECT") for statement in logged)
     assert not [statement for statement in logged if "ada@example.com" in statement]
+
+
+async def test_a_slow_query_that_fails_is_logged(build_app, caplog):
+    """The slowest statements of all are those that DATABASE_TIMEOUT ends."""
+    app = build_app(slow_query_ms=0)
+
+    async with app.state.db.session(commit=False) as session:
+        with pytest.raises(DBAPIError):
+            await session.execute(text("SELECT nothing FROM nowhere"))
+
+    logged = [record.statement for record in caplog.records if record.name == "app.slow_queries"]
+    assert logged == ["SELECT nothing FROM nowhere"]
 
 
 # The dashboard

@@ -181,6 +181,15 @@ def test_changed_claims_of_an_access_token_are_refused(tokens):
         tokens.verify_access(f"{header}.{payload}.{signature}")
 
 
+def test_an_access_token_from_a_machine_whose_clock_is_ahead_is_accepted(tokens):
+    claims = claims_of(ISSUE["access"](tokens))
+    claims["iat"] += 2
+
+    token = jwt.encode(claims, tokens._access.config.secret, "HS256")
+
+    assert tokens.verify_access(token)[0] == claims["sub"]
+
+
 @pytest.mark.parametrize("claim", ["exp", "iat", "sub", "aud", "iss", "type", "sid"])
 def test_an_access_token_that_lacks_a_claim_is_refused(tokens, claim):
     """Checklist 36: hawkapi-auth accepts tokens without exp and sub."""

@@ -235,9 +235,31 @@ def test_every_value_arrives(copy_to: CopyTo, old: str, new: str):
     assert full._asdict() == FULL
 
 
-def test_ctrl_c_ends_the_copy_at_once(copy_to: CopyTo, old: str, new: str, monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def on_interrupt() -> Iterator[Callable[[Any], None]]:
+    """`on_interrupt(handler)` sets what Ctrl+C does, until the end of the test."""
+    before = signal.getsignal(signal.SIGINT)
+    yield lambda handler: signal.signal(signal.SIGINT, handler)
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    ("handler", "during"),
+    [(signal.default_int_handler, signal.SIG_DFL), (signal.SIG_IGN, signal.SIG_IGN)],
+    ids=["usual", "ignored"],
+)
+def test_ctrl_c_ends_the_copy_at_once(
+    copy_to: CopyTo,
+    old: str,
+    new: str,
+    on_interrupt: Callable[[Any], None],
+    monkeypatch: pytest.MonkeyPatch,
+    handler: Any,
+    during: Any,
+):
     """asyncpg may never return from a cancelled `executemany`."""
-    handlers = [signal.getsignal(signal.SIGINT)]
+    on_interrupt(handler)
+    handlers = list[Any]()
     copy_all = copying.copy_all
 
     async def watched(*arguments: Any) -> Any:
@@ -249,7 +271,7 @@ def test_ctrl_c_ends_the_copy_at_once(copy_to: CopyTo, old: str, new: str, monke
     copy_to(old, new)
     handlers.append(signal.getsignal(signal.SIGINT))
 
-    assert handlers == [signal.default_int_handler, signal.SIG_DFL, signal.default_int_handler]
+    assert handlers == [during, handler]
 
 
 def test_json_null_is_not_null(copy_to: CopyTo, old: str, new: str):

@@ -81,7 +81,11 @@ def _exit_on_interrupt() -> Generator[None]:
 
     asyncpg may never return from a cancelled `executemany`.
     """
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if (before := signal.getsignal(signal.SIGINT)) is not signal.default_int_handler:
+        # The shell made the process ignore Ctrl+C, for example.
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         yield
     finally:

@@ -2,7 +2,7 @@
 
 In SQLAlchemy's pool, a request that returns its connection and needs another one overtakes the request that
 was woken up to get it, which then waits behind all others (sqlalchemy/sqlalchemy issue 7679). With four
-clients that write to SQLite all the time, now and then a request waited until DATABASE_TIMEOUT.
+clients writing to SQLite continuously, a request occasionally waited until DATABASE_TIMEOUT.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty
 class _FairQueue(AsyncAdaptedQueue[Any]):
     def __init__(self, maxsize: int = 0, use_lifo: bool = False) -> None:
         super().__init__(maxsize, use_lifo)
-        # Whoever has the lock gets the next connection. A lock keeps the order of those who wait for it.
+        # The request that holds the lock gets the next connection. asyncio.Lock serves waiters in order.
         self._next = asyncio.Lock()
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:

@@ -144,7 +144,7 @@ _PLACEHOLDER = re.compile(r"%\(\w+\)[-+ #0.\d]*\w?|\{[^{}]*\}")
 
 
 def broken(catalog: Catalog) -> Iterator[tuple[str, str]]:
-    """The sentences in *catalog* whose translation would fail or lack a value, with what is wrong."""
+    """The sentences in *catalog* with a translation that would fail or omit a value, each with the reason."""
     # Not Babel's check: it ignores `{name}` and takes the `% o` in "80% of" for a placeholder.
     for message in catalog:
         sentences = _forms(message.id)

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from template_update.blobs import Blobs
 from template_update.git import LITERAL, ONLY_THE_REPOSITORY, Git, UpdateError, reason
-from template_update.insertions import MARKER_SIZE, without_conflicts
+from template_update.insertions import MARKER_SIZE, resolve
 from template_update.rendering import ANSWERS_FILE
 from template_update.repository import Repository
 
@@ -119,17 +119,20 @@ class Merger:
             raise UpdateError(f"git merge-tree failed: {reason(done)}")
         result, stages, messages = _parsed(done.stdout)
         merge = Merge(base, theirs, result, self.tree("HEAD"))
-        resolved = ""
+        resolved: dict[str, str] = {}
         for path, found in stages.items():
             match sorted(found):
                 case ["1", "3"] if _OTHER_TYPE not in messages.get(path, ""):
                     merge.missed.append(path)
                 case ["1", "2"]:
                     merge.kept.append(path)
-                case _ if path not in messages and (entry := self._with_insertions(path, found)):
-                    resolved += entry
-                    merge.insertions.append(path)
                 case _:
+                    entry, conflicts = ("", 1) if path in messages else self._with_insertions(path, found)
+                    if entry:
+                        resolved[path] = entry
+                    if not conflicts:
+                        merge.insertions.append(path)
+                        continue
                     merge.conflicts[path] = self._message(messages.get(path, _SAME_LINES))
                     merge.stages[path] = found
         merge.result = self._finished(merge, resolved)
@@ -277,7 +280,10 @@ class Merger:
 
     def stored(self, text: str) -> str:
         """Store *text* as a blob that is in no tree. Returns the abbreviated name of the object."""
-        return self._git("hash-object", "-w", "--stdin", given=text).strip()[:12]
+        return self._stored(text)[:12]
+
+    def _stored(self, text: str) -> str:
+        return self._git("hash-object", "-w", "--stdin", given=text).strip()
 
     def renames(self, old: str, new: str) -> dict[str, str]:
         """Maps the old path to the new path of each file renamed between the trees *old* and *new*."""
@@ -335,31 +341,36 @@ class Merger:
             git("read-tree", f"--prefix={prefix}", tree)
             return git(*_WRITE_TREE).strip()
 
-    def _with_insertions(self, path: str, stages: _Stages) -> str:
-        """Merge a conflicting file if all its conflicts are next to insertions. Returns its entry for
-        `git update-index`, or an empty string.
+    def _with_insertions(self, path: str, stages: _Stages) -> tuple[str, int]:
+        """Resolve the conflicts next to insertions in a file. Returns its entry for `git update-index`, which
+        is empty if there are none, and the number of conflicts that remain.
         """
         modes = {entry.split()[0] for entry in stages.values()}
         sides = [self._content(stages.get(stage, "")) for stage in ("2", "1", "3")]
         if not modes <= {"100644", "100755"} or len(modes) > 1 or None in sides:
-            return ""
+            return "", 1
         texts = [side.decode("utf-8", "surrogateescape") for side in sides if side is not None]
         options = ("--diff3", f"--marker-size={MARKER_SIZE}")
-        merged = without_conflicts(self._merge_file(texts, *options).stdout)
+        merged = resolve(self._merge_file(texts, *options).stdout, self._with_markers)
         if merged is None:
-            return ""
-        stored = self._git("hash-object", "-w", "--stdin", given=merged).strip()
-        return f"{modes.pop()} {stored}\t{path}\0"
+            return "", 1
+        return f"{modes.pop()} {self._stored(merged.text)}\t{path}\0", merged.conflicts
 
-    def _finished(self, merge: Merge, resolved: str) -> str:
-        """The result tree: it contains the entries in *resolved*, deleted files stay deleted, conflict
-        markers have readable names, and Copier's answers file comes from the new version.
+    def _with_markers(self, *texts: str) -> str:
+        """Merge three versions of a part of a file, leaving conflict markers like those in other files."""
+        names = ("yours", "the template's old version", "the template's")
+        return self._merge_file([*texts], *(part for name in names for part in ("-L", name))).stdout
+
+    def _finished(self, merge: Merge, resolved: dict[str, str]) -> str:
+        """The result tree: it contains the entries in *resolved*, which maps paths to entries, deleted files
+        stay deleted, conflict markers have readable names, and Copier's answers file comes from the new
+        version.
         """
         answers = f"{self._repository.prefix}{ANSWERS_FILE}"
         for findings in (merge.conflicts, merge.stages):
             findings.pop(answers, None)
-        entries = resolved + self._git("ls-tree", "-z", merge.new, "--", answers)
-        entries += "".join(self._with_names(merge.result, path) for path in merge.stages)
+        named = (self._with_names(merge.result, path) for path in merge.stages if path not in resolved)
+        entries = "".join([*named, *resolved.values()]) + self._git("ls-tree", "-z", merge.new, "--", answers)
         with self._index() as git:
             git("read-tree", merge.result)
             _remove(git, merge.missed)
@@ -374,8 +385,7 @@ class Merger:
             return entry
         mode, _, found = entry.partition("\t")[0].split()
         text = self._git("cat-file", "blob", found)
-        named = self._git("hash-object", "-w", "--stdin", given=_MARKER.sub("the template's", text)).strip()
-        return f"{mode} {named}\t{path}\0"
+        return f"{mode} {self._stored(_MARKER.sub("the template's", text))}\t{path}\0"
 
 
 def _remove(git: Git, paths: Iterable[str]) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -29,6 +30,8 @@ from app.web.client_ip import is_from_proxy
 
 _SPAN = "app.span"
 _PARENT = TraceContextTextMapPropagator()
+_TO_SEND = 5.0
+"""Seconds that a collector that does not respond can delay a stop."""
 
 
 class Tracing:
@@ -91,19 +94,24 @@ class Tracing:
         _ = (begin, end, fail)
 
     async def close(self) -> None:
-        """Send the remaining data."""
-        await asyncio.to_thread(self._traces.shutdown)
-        await asyncio.to_thread(self._metrics.shutdown)
+        """Send the remaining data. Data that the collector has not received after `_TO_SEND` is lost."""
+        # Daemon threads, because Python waits for all others before it exits.
+        senders = [Thread(target=each.shutdown, daemon=True) for each in (self._traces, self._metrics)]
+        for sender in senders:
+            sender.start()
+        await asyncio.gather(*(asyncio.to_thread(sender.join, _TO_SEND) for sender in senders))
 
 
 def install(app: App) -> None:
     """Trace requests and statements, and send the data to OTLP_ENDPOINT."""
     settings = app.state.settings
     resource = Resource.create({"service.name": settings.app_name, "service.version": app.version})
-    traces = TracerProvider(resource=resource)
+    # `close` sends the data. A command does not call it: it serves no requests, so it has nothing to send.
+    traces = TracerProvider(resource=resource, shutdown_on_exit=False)
     traces.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{settings.otlp_endpoint}/v1/traces")))
     exporter = OTLPMetricExporter(f"{settings.otlp_endpoint}/v1/metrics")
-    metrics = MeterProvider([PeriodicExportingMetricReader(exporter)], resource=resource)
+    readers = [PeriodicExportingMetricReader(exporter)]
+    metrics = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
     tracing = Tracing(traces, metrics)
     app.wrap(observe(tracing.request))
     for each in app.state.db.engines.values():

@@ -5,12 +5,13 @@ import logging
 import re
 import socket
 from pathlib import Path
+from threading import Event
 
 import pytest
 import sentry_sdk
 from hawkapi_mail import EmailMessage, InMemoryBackend, SendError
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sentry_sdk.transport import Transport
@@ -20,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from app import clock
 from app.mail import Undeliverable, Worker, outbox, suppression
 from app.mail.outcomes import OUTCOMES
-from app.observability import error_reports
+from app.observability import error_reports, tracing
 from app.observability.metrics import Metrics, metrics_of
 from app.observability.requests import observe
 from app.observability.tracing import Tracing
@@ -229,6 +230,24 @@ async def test_only_a_trusted_proxy_can_continue_a_trace(traced, spans, proxies,
 
     (span,) = spans.get_finished_spans()
     assert (f"{span.context.trace_id:032x}" == TRACE) == continues
+
+
+async def test_a_collector_that_does_not_respond_hardly_delays_a_stop(monkeypatch):
+    responded, sent = Event(), Event()
+
+    class Unresponsive(SpanProcessor):
+        def shutdown(self):
+            responded.wait(30)
+            sent.set()
+
+    traces = TracerProvider(shutdown_on_exit=False)
+    traces.add_span_processor(Unresponsive())
+    monkeypatch.setattr(tracing, "_TO_SEND", 0.01)
+
+    await Tracing(traces, MeterProvider(shutdown_on_exit=False)).close()
+
+    assert not sent.is_set()
+    responded.set()
 
 
 # Error reports

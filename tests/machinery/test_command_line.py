@@ -429,6 +429,28 @@ def test_an_unresponsive_server_is_named(run: Run, monkeypatch: pytest.MonkeyPat
     assert "hunter2" not in sentence
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["db", "upgrade"], ["db", "tables"], ["db", "export", "users", "--output", "-"]],
+    ids=" ".join,
+)
+def test_a_command_waits_for_a_server_for_the_configured_time(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+):
+    waited: set[object] = set()
+
+    async def connect(*_: object, **options: object) -> None:
+        waited.add(options.get("timeout"))
+        raise TimeoutError
+
+    monkeypatch.setattr("asyncpg.connect", connect)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://root@127.0.0.1/app")
+    monkeypatch.setenv("DATABASE_TIMEOUT", "3.5")
+
+    assert "The database cannot be used: TimeoutError" in refusal(run(*arguments))
+    assert waited == {3.5}
+
+
 def test_an_unexpected_error_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch):
     def bug(*_: object) -> None:
         raise ZeroDivisionError

@@ -30,9 +30,10 @@ from sqlalchemy import (
 )
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
 
+from app.cli.database import open_engine
 from app.cli.table_export import snapshot, stored_table
 from app.clock import UTCDateTime
 from app.database import Base
@@ -111,7 +112,7 @@ async def copy_all(settings: Settings, target: Settings, tell: Tell) -> dict[str
         CopyFailed: rows could not be copied, or differ in the copy. The new database is unchanged.
     """
     load_features()
-    engine = create_async_engine(target.database_url.get_secret_value())
+    engine = open_engine(target)
     try:
         async with snapshot(settings) as old, engine.begin() as new:
             names = await _names(old)

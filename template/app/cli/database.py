@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
     from sqlalchemy import URL
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from app.settings import Settings
 
@@ -53,7 +54,7 @@ def create_database(settings: "Settings") -> None:
 
     url = make_url(settings.database_url.get_secret_value())
     if url.get_backend_name() != "sqlite":
-        asyncio.run(_create_on_server(url))
+        asyncio.run(_create_on_server(settings, url))
         return
     file = sqlite_file(settings)
     if file is not None and not file.exists():
@@ -62,13 +63,21 @@ def create_database(settings: "Settings") -> None:
         file.touch(OWNER_ONLY)
 
 
-async def _create_on_server(url: "URL") -> None:
-    from sqlalchemy import text
+def open_engine(settings: "Settings", url: "URL | None" = None, **options: str) -> "AsyncEngine":
+    """An engine for *url*, or for the database in *settings*, that waits at most DATABASE_TIMEOUT for a
+    connection, or for a lock on an SQLite file. On PostgreSQL, its statements have no time limit."""
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    maintenance = create_async_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    waits = {"timeout": settings.database_timeout}
+    return create_async_engine(url or settings.database_url.get_secret_value(), connect_args=waits, **options)
+
+
+async def _create_on_server(settings: "Settings", url: "URL") -> None:
+    from sqlalchemy import text
+
+    maintenance = open_engine(settings, url.set(database="postgres"), isolation_level="AUTOCOMMIT")
     try:
-        if await _exists(url):
+        if await _exists(settings):
             return
         async with maintenance.connect() as connection:
             quoted = connection.dialect.identifier_preparer.quote_identifier(url.database or "")
@@ -78,11 +87,10 @@ async def _create_on_server(url: "URL") -> None:
         await maintenance.dispose()
 
 
-async def _exists(url: "URL") -> bool:
+async def _exists(settings: "Settings") -> bool:
     from sqlalchemy.exc import DBAPIError
-    from sqlalchemy.ext.asyncio import create_async_engine
 
-    engine = create_async_engine(url)
+    engine = open_engine(settings)
     try:
         async with engine.connect():
             return True
@@ -129,14 +137,13 @@ async def _pending(settings: "Settings", revisions: "ScriptDirectory") -> set[st
     """The revisions that have not been applied to the database."""
     from alembic.migration import MigrationContext
     from sqlalchemy import Connection
-    from sqlalchemy.ext.asyncio import create_async_engine
 
     from app.database.revisions import pending
 
     def current(connection: Connection) -> set[str]:
         return set(MigrationContext.configure(connection).get_current_heads())
 
-    engine = create_async_engine(settings.database_url.get_secret_value())
+    engine = open_engine(settings)
     try:
         async with engine.connect() as connection:
             heads = await connection.run_sync(current)
@@ -248,17 +255,15 @@ def tables(
 
 async def _count_rows(settings: "Settings") -> dict[str, int]:
     """The number of rows in each of the database's tables. The database does not have to exist."""
-    from sqlalchemy import func, inspect, make_url, select
-    from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy import func, inspect, select
 
     from app.database import Base
 
-    url = make_url(settings.database_url.get_secret_value())
     file = sqlite_file(settings)
     # Connecting to a missing SQLite file would create it.
-    if not (await _exists(url) if file is None else file.exists()):
+    if not (await _exists(settings) if file is None else file.exists()):
         return {}
-    engine = create_async_engine(url)
+    engine = open_engine(settings)
     try:
         async with engine.connect() as connection:
             there = await connection.run_sync(lambda sync: set(inspect(sync).get_table_names()))

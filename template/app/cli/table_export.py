@@ -63,12 +63,13 @@ def export(
 async def snapshot(settings: "Settings") -> AsyncGenerator["AsyncConnection"]:
     """A connection that sees the database as it is now, regardless of later commits."""
     from sqlalchemy import make_url
-    from sqlalchemy.ext.asyncio import create_async_engine
+
+    from app.cli.database import open_engine
 
     url = make_url(settings.database_url.get_secret_value())
     # At PostgreSQL's default isolation level, each statement sees everything committed before it.
     level = "SERIALIZABLE" if url.get_backend_name() == "sqlite" else "REPEATABLE READ"
-    engine = create_async_engine(url, isolation_level=level)
+    engine = open_engine(settings, isolation_level=level)
     try:
         async with engine.connect() as connection:
             if connection.dialect.name == "sqlite":

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
+from jinja2 import Environment
 
 from app import i18n
 from app.i18n import commands
@@ -198,6 +199,29 @@ def test_no_error_has_a_sentence_that_cannot_be_extracted(path):
     ]
 
     assert [ast.unparse(each) for each in sentences if isinstance(each, ast.JoinedStr | ast.BinOp)] == []
+
+
+@pytest.mark.parametrize(
+    ("template", "shown"),
+    [
+        ("{% trans %}50% off{% endtrans %}", "50% off"),
+        ("{% trans share=50 %}{{ share }}% off{% endtrans %}", "50% off"),
+        ("{% trans %}\n  two\n  lines\n{% endtrans %}", "two lines"),
+    ],
+)
+def test_a_template_looks_up_the_extracted_sentence(tmp_path, monkeypatch, template, shown):
+    folder = tmp_path / "app" / "shop" / "templates"
+    folder.mkdir(parents=True)
+    (folder / "page.html").write_text(template)
+    monkeypatch.setattr(commands, "PROJECT", tmp_path)
+    (own, *_) = extracted().values()
+    looked_up = []
+    monkeypatch.setattr(i18n, "gettext", lambda sentence: looked_up.append(sentence) or sentence)
+    environment = Environment(autoescape=True)
+    i18n.translate_templates(environment)
+
+    assert environment.from_string(template).render() == shown
+    assert looked_up == [message.id for message in own if message.id]
 
 
 @pytest.fixture

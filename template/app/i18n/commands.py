@@ -29,6 +29,13 @@ _METHODS = [
     ("**/pages/**.html", "jinja2"),
     ("**/emails/**", "jinja2"),
 ]
+_AS_RENDERED = {
+    "extensions": "jinja2.ext.i18n",
+    "newstyle_gettext": "true",
+    "trim_blocks": "true",
+    "trimmed": "true",
+}
+"""Jinja's options. With them, the extracted sentences are those that a rendered template looks up."""
 _KEYWORDS = {
     "_": None,
     "N_": None,
@@ -116,7 +123,7 @@ def extracted() -> dict[Path, Catalog]:
     found: Iterator[tuple[Any, ...]] = extract_from_dir(
         PROJECT / "app",
         method_map=_METHODS,
-        options_map={"**.html": {"extensions": "jinja2.ext.i18n", "trim_blocks": "true", "trimmed": "true"}},
+        options_map={"**.html": _AS_RENDERED},
         keywords=_KEYWORDS,
     )
     for filename, _line, message, comments, context in found:

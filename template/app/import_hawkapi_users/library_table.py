@@ -31,6 +31,7 @@ from sqlalchemy.types import TypeEngine
 
 from app.database import Base
 from app.users.email_addresses import normalize_email
+from app.users.models import TEMPLATE_COLUMNS
 
 TABLE = "users"
 """The table's name after the import."""
@@ -47,6 +48,8 @@ EXPECTED: dict[str, TypeEngine[Any]] = {
     "updated_at": DateTime(timezone=True),
 }
 """The columns created by hawkapi-users 0.1 and 0.2, and by `users_0001`. All of them are NOT NULL."""
+_ADDED = (TEMPLATE_COLUMNS | {"language"}) - EXPECTED.keys()
+"""The columns created by later migrations."""
 
 _TIME = "____-__-__ __:__:__"
 _INVALID_IN_SQLITE = (
@@ -179,6 +182,11 @@ def _column_differences(connection: Connection, columns: dict[str, ReflectedColu
         actual = column["type"].compile(connection.dialect) + ("" if column["nullable"] else " NOT NULL")
         if actual != expected:
             differences.append(f"The column {name} is {actual}; it should be {expected}.")
+    if added := sorted(_ADDED & columns.keys()):
+        differences.append(
+            f"The table already has {', '.join(added)}, which this application's migrations add. Rename your own"
+            " columns."
+        )
     return differences
 
 

@@ -221,9 +221,6 @@ NOTICES = {
 _OUTLIVE_THE_ACCOUNT = {"account_deleted", "email_changed"}
 """Notices that are sent even if the account has been deleted. Otherwise, a thief could change the address and
 delete the account before the owner is notified."""
-_BY_SUPERUSERS = {"account_deleted", "factors_reset"}
-"""Notices of events that a superuser may have caused. The owner must not learn a superuser's IP address and
-browser."""
 NOTICES_OF_FEATURES: dict[str, Notice] = {}
 """The security notices of features. Each feature adds its own when it is imported."""
 
@@ -233,7 +230,8 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
     """Queue a security notice that tells *user* what happened, when and from where."""
     db = session_of(user)
     services, client, text = services_of(user), client_of_session(db), (NOTICES | NOTICES_OF_FEATURES)[notice]
-    if notice in _BY_SUPERUSERS and actor_of(db).id not in ("", user.id):
+    if actor_of(db).id not in ("", user.id):
+        # A superuser acted. The owner must not learn the superuser's IP address and browser.
         client = Client()
     heading = _(text.heading)
     values = {

@@ -629,6 +629,8 @@ class UserManager:
             SessionEnded: the account cannot currently log in.
             SecondFactorRequired: as in `log_in`.
         """
+        # The browser may be logged in as someone else.
+        act_as(db, "")
         if not await self.lock(db, user) or not self.may_log_in_without_password(user):
             raise SessionEnded
         browsers, number_of_factors = await self._read_for_login(db, user)

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from annotated_types import Le
 
-from app.settings import DAY, MAX_IN_PRODUCTION, Settings, SettingsError, describe, load_settings
+from app.settings import MAX_IN_PRODUCTION, Settings, SettingsError, describe, load_settings
 from tests.conftest import OWN_REQUIRED, PRODUCTION
 
 KEY = PRODUCTION["SECRET_KEY"]
@@ -185,13 +184,6 @@ def test_production_accepts_the_longest_lifetimes(environment: SetEnvironment):
     settings = load_settings(None)
 
     assert {name: getattr(settings, name) for name in MAX_IN_PRODUCTION} == MAX_IN_PRODUCTION
-
-
-def test_every_lifetime_has_a_maximum():
-    """`Seconds` by itself allows up to ten years."""
-    lifetimes = {name for name, field in Settings.model_fields.items() if Le(3650 * DAY) in field.metadata}
-
-    assert lifetimes == {*MAX_IN_PRODUCTION, "hsts_max_age"}
 
 
 @pytest.mark.parametrize("name", ["development", "test"])

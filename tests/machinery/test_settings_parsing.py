@@ -6,9 +6,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from annotated_types import Le
 from pydantic import SecretStr
 
-from app.settings import Settings, SettingsError, describe, load_settings
+from app.settings import DAY, MAX_IN_PRODUCTION, Settings, SettingsError, describe, load_settings
 from app.settings_checks import report
 
 KEY = sha256(b"the secret of the tests").hexdigest()
@@ -712,3 +713,10 @@ def test_earlier_keys_are_masked(environment: SetEnvironment, env_file: Path):
     rows = {name: value for name, value, _ in describe(load_settings(env_file), env_file)}
 
     assert rows["SECRET_KEY_FALLBACKS"] == "**********,**********"
+
+
+def test_every_lifetime_has_a_maximum_in_production():
+    """`Seconds` by itself allows up to ten years."""
+    lifetimes = {name for name, field in Settings.model_fields.items() if Le(3650 * DAY) in field.metadata}
+
+    assert lifetimes == {*MAX_IN_PRODUCTION, "hsts_max_age"}

@@ -1,4 +1,4 @@
-"""How long `copier copy` takes: CPU time in seconds, and the ratio to just copying the template's files.
+"""How long `copier copy` takes, in CPU seconds and as a multiple of a plain copy of the template's files.
 
 Run it from a clean checkout with `uv run python benchmarks/copying.py`. The time was 0.93 s for 252 files on
 an idle machine. It must not grow faster than the number of files.

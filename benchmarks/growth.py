@@ -21,7 +21,7 @@ type Growth = dict[str, dict[int, float]]
 
 
 def measure(peer: Peer, seconds: float, sizes: tuple[int, ...] = SIZES) -> Growth:
-    """The median latency in milliseconds of each route with one client, by the number of accounts."""
+    """The median latency in milliseconds of each route with one client, by number of accounts."""
     administer(peer.database_url, f"UPDATE users SET is_superuser = true WHERE email = '{EMAIL}'")
     growth: Growth = {}
     there = 1

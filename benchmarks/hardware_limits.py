@@ -1,4 +1,4 @@
-"""This machine's upper limits: the rates of password hashing and of driver queries, with no other work."""
+"""This machine's upper limits: the rates of password hashing and driver queries with no other load."""
 
 import asyncio
 import json

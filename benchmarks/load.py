@@ -2,7 +2,7 @@
 
 It shares the machine with the server it measures, so it is as cheap as Python allows: a separate process,
 plain sockets, epoll, requests that are encoded only once, and responses of which only the status and length
-are read. Run it as `run(port, request, ...)`, which starts the process and returns what it measured.
+are read. Call `run(port, request, ...)`, which starts the process and returns what it measured.
 """
 
 import asyncio

@@ -28,7 +28,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 CONNECTIONS = 32
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
 TRIVIAL = request("GET", "/healthz")
-# Some images set this variable. Every start would then recompile every module, which no deployment does.
+# Some images set this variable, which makes every start recompile every module. No deployment does that.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 

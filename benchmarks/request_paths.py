@@ -4,7 +4,7 @@
     uv run python benchmarks/request_paths.py --files        # also lists the files, in order
 
 After a warm-up request, traces one request of each kind with `sys.setprofile` and records the calls to
-functions in `app/`. A move is a call to a function in a different file than the previous call.
+functions in `app/`. A move is a call to a function that is not in the same file as the previous one.
 """
 
 import argparse

@@ -100,7 +100,7 @@ class Bench:
             }
 
     def footprint(self) -> dict[str, float]:
-        """What one `app serve` process on SQLite uses, and how long a first response and updates take."""
+        """What one `app serve` process on SQLite uses, and how long a first response and an update take."""
         updates = updating.fastest(self._folder / "update")
         environment = self._environment(f"sqlite+aiosqlite:///{self._folder}/footprint.db")
         self._migrate(environment)
@@ -114,7 +114,7 @@ class Bench:
         }
 
     def processes(self) -> dict[str, float]:
-        """The rate of `GET /users/me`, by the number of processes."""
+        """The rate of `GET /users/me`, by number of processes."""
         rates: dict[str, float] = {}
         for workers in PROCESSES:
             say(f"{workers} processes")
@@ -131,7 +131,7 @@ class Bench:
         return rates
 
     def growth(self) -> growth.Growth:
-        """The latency of a project's routes, by the number of accounts."""
+        """The latency of a project's routes, by number of accounts."""
         (folder := self._folder / "growth").mkdir()
         with servers(self.project, folder, self._postgresql, only="project") as (peer,):
             peer.register()
@@ -273,7 +273,7 @@ def main() -> None:
                 FIGURES.write_text(json.dumps(figures, indent=2) + "\n")
     if missing := sections.keys() - figures.keys():
         raise SystemExit(f"Never measured: {', '.join(sorted(missing))}. Run without --only first.")
-    # Read back from JSON, so a page with new figures and a redrawn page are identical.
+    # Read the figures back from JSON, so that a new page and a redrawn page are identical.
     figures = json.loads(FIGURES.read_text())
     plots.draw(figures, PLOTS)
     PAGE.write_text(page(figures))

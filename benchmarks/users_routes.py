@@ -4,7 +4,7 @@
 
 Renders a project with Copier. Serves the project, an application built on hawkapi-users and one built on
 fastapi-users, each with granian and one worker. They take turns, so changes in machine speed affect all of
-them. Prints ratios, because only they are comparable between machines. `--help` lists the other options.
+them. Prints ratios, because only ratios are comparable between machines. `--help` lists the other options.
 """
 
 import argparse
@@ -67,7 +67,7 @@ async def measure_one(peer: Peer, seconds: float, me_only: bool) -> Row:
 
 
 def report(results: dict[str, list[Row]]) -> None:
-    """Print the medians and, for each peer, the median of the project's ratio to it over all rounds."""
+    """Print the medians and, for each peer, the median project-to-peer ratio over all rounds."""
     ours = results["project"]
     print(" " * 40 + "".join(f"{name:>15}{'' if name == 'project' else ' ratio':>8}" for name in results))
     for row in ours[0]:
@@ -83,7 +83,7 @@ def report(results: dict[str, list[Row]]) -> None:
 
 
 def ratio_of(ours: list[float], theirs: list[float]) -> float:
-    """The median of each round's ratio. In a round, the applications are measured one right after the other,
+    """The median of the rounds' ratios. In a round, the applications are measured one right after the other,
     so changes in machine speed affect all of them.
     """
     return median(mine / other for mine, other in zip(ours, theirs, strict=True))

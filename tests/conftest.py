@@ -222,7 +222,7 @@ def key_of(answers: dict[str, str | bool]) -> str:
 
 
 def copy_of(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # File times are copied, too, so the bytecode stays valid.
+    # File times are also copied, so the bytecode stays valid.
     return shutil.copytree(project, tmp_path_factory.mktemp("project") / "project")
 
 
@@ -368,8 +368,8 @@ def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 60)
 
 
 def free_port() -> int:
-    """A port on which nothing listens. It is below the ports that the system uses for outgoing connections,
-    so that none of them takes it first.
+    """A port on which nothing listens. It is below the range for outgoing connections, so none of those
+    can take it first.
     """
     while True:
         port = 20_000 + secrets.randbelow(12_000)

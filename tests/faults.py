@@ -239,7 +239,7 @@ def own_postgresql() -> Iterator[PostgreSQL]:
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not installed:
         missing("no PostgreSQL is installed in /usr/lib/postgresql")
-    # The folder is not in pytest's, which only root may access.
+    # Not in pytest's folder, which only root may access.
     with tempfile.TemporaryDirectory() as folder:
         server = PostgreSQL(installed[-1].parent, Path(folder))
         try:

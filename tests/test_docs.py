@@ -49,7 +49,7 @@ class Reader:
     line_end: str = "\n"
 
     def follow(self, page: Path, *, runs: bool = True) -> None:
-        """*runs*: whether to run the page's commands, too."""
+        """*runs*: whether to also run the page's commands."""
         blocks = list(BLOCK.finditer(page.read_text("utf-8")))
         assert blocks, f"{page.name} says nothing to do"
         for block in blocks:

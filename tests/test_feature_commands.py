@@ -1,6 +1,7 @@
 """`app features`, `app add` and `app remove`, and the options that they share with `template-update`.
 
-The template is as small as that in test_template_update.py. The project's own commands only pretend to run.
+The template is as small as the one in test_template_update.py. The project's own commands only pretend to
+run.
 """
 
 import json
@@ -172,7 +173,7 @@ def test_adding_and_removing_restores_every_byte(project: Repository) -> None:
 
 
 def test_a_long_path_of_the_template_keeps_its_form(project: Repository, template: Repository) -> None:
-    """Copier folds long paths, and a project that was generated elsewhere has the path as folded there."""
+    """Copier folds long paths, and a project generated elsewhere has the path as it was folded there."""
     answers = project.read(".copier-answers.yml")
     folded = f'"{template.folder.parent}\\\n  /{template.folder.name}"'
     project.commit({".copier-answers.yml": answers.replace(str(template.folder), folded)})

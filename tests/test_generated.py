@@ -95,7 +95,7 @@ def test_each_feature_works_without_the_others(compiled: Render, render: Render,
 
 
 def missing_modules(project: Path, path: str) -> list[str]:
-    """The project's modules that a file imports, also within functions, but that do not exist."""
+    """The project's modules that a file imports, including within functions, but that do not exist."""
     imported: set[str] = set()
     for node in ast.walk(ast.parse((project / path).read_text("utf-8"))):
         if isinstance(node, ast.Import):

@@ -2,7 +2,7 @@
 
 An edit is one change in one template-owned file. Users' own files, files copied once, and deletions are not
 counted: they always stay. An edit counts as merged if the file equals, byte for byte, the same edit in a
-fresh project of that version. If another edit of the same file conflicts, it is tried again separately.
+fresh project of that version. If another edit of the same file conflicts, the edit is tried again separately.
 Whatever does not merge must be a conflict known to git: nothing is lost silently.
 """
 
@@ -146,7 +146,7 @@ def test_the_merged_share_matches_the_readme(
     measured = (
         f"{sum(at_seams)} of {len(at_seams)} edits at seams and"
         f" {sum(elsewhere)} of {len(elsewhere)} elsewhere ({percent(at_seams + elsewhere)} % in total)"
-        f" merge without help, as do {percent(formatted)} % of the files of a project that was reformatted"
+        f" merge automatically, as do {percent(formatted)} % of the files in a project that was reformatted"
         " with a different line length"
     )
     is_stated = measured in re.sub(r"\s+", " ", (REPOSITORY / "README.md").read_text("utf-8"))

@@ -1,7 +1,7 @@
 """Edited projects get a fix: the fix arrives, and every edit is kept.
 
-The rule for an update is an equation: a project of the old version with edits, updated, equals byte for byte
-a project of the new version with the same edits. The individual claims are tested too, so failures are
+The rule for an update is an equation: an edited project of the old version, once updated, equals byte for
+byte a project of the new version with the same edits. The individual claims are also tested, so failures are
 readable.
 """
 

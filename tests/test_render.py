@@ -175,7 +175,7 @@ def test_the_import_command_exists_only_if_requested(render: Render, python: Pat
 
 
 def test_two_renders_differ_only_in_the_secret(template: Path, tmp_path: Path):
-    """One of them is by `copier`, as people run it, and the other as the tests do."""
+    """One is rendered with `copier`, as people do it, and the other as the tests do it."""
     copier("copy", "--quiet", "--defaults", template, tmp_path / "one", cwd=tmp_path)
     project_of_template(template, tmp_path / "other")
     first, second = (files_of(tmp_path / name) for name in ("one", "other"))

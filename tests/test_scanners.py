@@ -43,7 +43,7 @@ def project(render: Render) -> Path:
 
 @pytest.fixture
 def plant(project: Path, tmp_path: Path) -> Callable[[str, str], Path]:
-    """`plant("README.md", text)`: a copy of the project, with *text* at the end of that file, too."""
+    """`plant("README.md", text)`: a copy of the project with *text* appended to that file."""
     copy = tmp_path / "copy"
     shutil.copytree(project, copy)
 

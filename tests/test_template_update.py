@@ -240,7 +240,7 @@ def test_a_function_above_one_that_the_template_changes_is_merged(
 
     result = update()
 
-    # Git alone places the added blank lines below the function, next to the change.
+    # On its own, git would place the added blank lines below the function, next to the change.
     assert project.read("app/alike.py") == f"{first}\n\n{own}\n\n{renamed}"
     assert result.exit_code == 0
 

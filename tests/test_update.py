@@ -123,5 +123,5 @@ NOT_COMPARED = re.compile(rf"\.git/.*|data/.*|.*__pycache__/.*|\.ruff_cache/.*|{
 
 
 def comparable(project: Path) -> dict[str, bytes]:
-    """The files an update is responsible for: not git's, a machine's secrets or the user's own."""
+    """The files an update is responsible for, excluding git's files, secrets and the user's own files."""
     return {name: content for name, content in files_of(project).items() if not NOT_COMPARED.fullmatch(name)}

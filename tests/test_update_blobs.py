@@ -37,7 +37,7 @@ def test_answers_stay_in_step(repository: Path):
 
 
 class FakeGit(Git):
-    """A git that writes *line* for every object, as another version of git may."""
+    """A git that writes *line* for every object, as another version of git might."""
 
     def __init__(self, folder: Path, line: str) -> None:
         super().__init__(folder)

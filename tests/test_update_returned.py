@@ -1,5 +1,5 @@
-"""`template-update` lists lines that the project removed and that came back when the template moved them, and
-changed lines that ended up in another function.
+"""`template-update` lists removed lines that came back because the template moved them, and changed lines
+that ended up in another function.
 """
 
 import pytest

@@ -83,7 +83,7 @@ def in_a_variable(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def by_a_filter(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Git rereads a file that is as new as the index, through the filter, and then reports it as changed.
+    # If a file is as new as the index, git rereads it through the filter and then reports it as changed.
     for path in project.folder.rglob("*.py"):
         os.utime(path, (1, 1))
     project.git("update-index", "--refresh")
@@ -1101,7 +1101,7 @@ def test_a_loss_that_was_left_out_is_not_offered_again(
     updated_by_copier()
     update()
     project.git("rm", "--quiet", "--force", path)
-    # Nothing has been committed since, so it is offered once more.
+    # Nothing has been committed since, so the loss is offered once more.
     repeated = update("--dry-run")
     project.commit({"app/later.py": "# Later work.\n"})
 

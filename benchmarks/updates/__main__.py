@@ -87,7 +87,7 @@ def main() -> None:
         say("Creating the next versions ...")
         template = Template(Path(folder))
         steps = template.steps(options.seed, options.variants, options.kinds)
-        # The bulk merges take a long time, so create the sample's environment first. This may fail.
+        # The bulk merges take a long time, so create the sample's environment first, in case that fails.
         render = None if options.no_suites else steps[0].old
         sample = Sample(Path(folder), template.copied_once, render) if "sample" in options.only else None
         if "bulk" in options.only:

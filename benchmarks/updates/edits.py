@@ -70,7 +70,7 @@ def edited(files: dict[str, str], random: Random, count: int, *, keeps_tests: bo
 
 
 def _at_random(files: dict[str, str], random: Random, count: int, *, keeps_tests: bool) -> Iterator[Edit]:
-    """Comments, and lines that are changed, added or deleted, anywhere in the code."""
+    """Added comments and changed, added or deleted lines, anywhere in the code."""
     paths = sorted(path for path in files if path.startswith(("app/", "tests/")) and path.endswith(".py"))
     changes = {"a comment": kinds.comment, "a line changed": kinds.remark, "a line added": kinds.step}
     if not keeps_tests:

@@ -34,7 +34,7 @@ def guard(text: str, name: str, random: Random) -> str | None:
 
 
 def step(text: str, name: str, random: Random) -> str | None:
-    """Adds a statement among others in a function."""
+    """Adds a statement before another in a function."""
     return _at(text, random, None, f"{name}_step = 1")
 
 
@@ -206,7 +206,7 @@ def field(line: str) -> Make:
 
 
 def imported(text: str, name: str, random: Random) -> str | None:
-    """Adds an import among others."""
+    """Adds an import between two others."""
     ends = [each.end_lineno for each in parsed(text).body if isinstance(each, ast.Import | ast.ImportFrom)]
     return _inserted(text, random.choice(ends[:-1]), [f"import decimal as {name}"]) if ends[1:] else None
 

@@ -20,7 +20,7 @@ from template_update.repository import Repository
 from template_update.returned import returned
 
 CONTEXT = 3
-"""The number of lines around each change in a patch, which is Copier's default."""
+"""The number of lines around each change in a patch. This is Copier's default."""
 
 
 @dataclass

@@ -140,7 +140,7 @@ class _Judge:
     def _places_around(self, number: int) -> set[str]:
         """The places where the new version has the nearest unique lines before and after a project line.
 
-        The template may have moved these lines to another function. The edit then belongs there, too.
+        The template may have moved these lines to another function. If so, the edit belongs there as well.
         """
         lines = self._new.split("\n")
         once = {line for line, count in Counter(lines).items() if count == 1 and len(line.strip()) > 12}

@@ -17,7 +17,7 @@ def places(path: str, text: str) -> list[str]:
     """The place of each line of the file *text*, in order.
 
     Raises:
-        SyntaxError: the file is Python and cannot be parsed.
+        SyntaxError: the file is Python but cannot be parsed.
     """
     lines = text.split("\n")
     match PurePosixPath(path).suffix:

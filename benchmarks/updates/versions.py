@@ -1,7 +1,7 @@
 """Next versions of the template: fixes, features and refactorings, made from its current text.
 
 They consist of the kinds of edits that people make (`kinds.py`), in random places, so nothing here needs to
-change when the template does. A refactoring keeps the code's behavior: it renames, reorders and rewords.
+change when the template does. A refactoring preserves the code's behavior: it renames, reorders and rewords.
 """
 
 import re
@@ -97,7 +97,7 @@ def feature(files: dict[str, str], random: Random) -> dict[str, str]:
     modules.
     """
     draft = _Draft(files, random)
-    # A limit would have to be in SECURITY.md, too, so this adds none.
+    # A limit would also have to be in SECURITY.md, so this adds none.
     seams = [seam for seam in SEAMS if "shipped_route" not in seam.shipped]
     for seam in random.sample(seams, len(seams) // 3):
         for path in (seam.path, f"{seam.path}.jinja"):

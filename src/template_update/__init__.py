@@ -36,8 +36,7 @@ Rules for every change to this tool:
 
 - The tool updates projects of all versions. It may rely only on `.copier-answers.yml`, git, the folders
   `app/`, `migrations/` and `tests/`, and the commands `app db upgrade`, `app db check`, `ruff`, `pyright` and
-  `pytest`.
-  To remove a feature with tables, it also needs `app db tables --json`, `app db revision` and, for
+  `pytest`. To remove a feature with tables, it also needs `app db tables --json`, `app db revision` and, for
   `--export`, `app db export`. It never imports the project, which may not even start.
 - Nothing in the project changes before the merge is complete. The result is then written completely or not at
   all. The tool commits nothing.

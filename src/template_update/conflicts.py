@@ -56,8 +56,8 @@ def entries_about(path: str, news: Iterable[News]) -> Iterator[str]:
 def places(versions: Sequence[Path | None]) -> list[Place]:
     """The places where *versions* conflict. Empty for a binary file, or if one side removed the file.
 
-    *versions* are, in this order, your version, the template's old version (which may be missing) and the
-    template's new version.
+    *versions* contains, in this order, your version, the template's old version (which may be missing) and
+    the template's new version.
     """
     yours, old, new = versions
     if yours is None or new is None:

@@ -34,7 +34,7 @@ class Feature:
 
 
 class Features:
-    """The features of a template version and a project's answers."""
+    """The features of a template version, and their state in a project."""
 
     def __init__(self, text: str, answers: Mapping[str, Any]) -> None:
         """Parse *text*, the content of `features.yml`.

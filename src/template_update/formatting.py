@@ -83,7 +83,7 @@ class _Style:
         ]
 
     def changes(self, folder: Path, names: Iterable[str]) -> dict[str, bytes]:
-        """Maps each file in *names* that formatting changes to its new content. The files are in *folder*.
+        """The new content of each file in *names* that formatting changes. The files are in *folder*.
 
         The formatters run on copies of these files and of the configuration files, laid out as in the
         project's repository. That way, they find the configuration, and the paths in it still apply.
@@ -159,7 +159,7 @@ def _found(name: str, project: Path, say: Callable[[str], None]) -> _Formatter |
     """Return the formatter in the project's environment, because the project uses that version.
 
     If the environment has none, return this tool's own ruff, or Black or isort as run by uv. Return None if
-    uv cannot run it.
+    uv cannot run the formatter.
     """
     environment = project / os.environ.get("UV_PROJECT_ENVIRONMENT", ".venv")
     folders = os.pathsep.join(str(environment / each) for each in ("bin", "Scripts"))

@@ -65,7 +65,8 @@ def _goes_above(inserted: str, old: str, changed: str) -> bool:
     # If one of the added lines was also inserted, both sides added the same code.
     if _added_lines(old, changed) & set(inserted.split("\n")):
         return False
-    # Otherwise, *changed* may be the rest of a docstring whose first lines git found elsewhere.
+    # If the indentation differs, *changed* may be the rest of a docstring whose first lines git found
+    # elsewhere.
     return not changed.strip() or _indentation(changed) == _indentation(old)
 
 

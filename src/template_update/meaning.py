@@ -108,9 +108,9 @@ def _calls(
 
 
 def _places(module: str) -> tuple[str, ...]:
-    """What the path of a file starts with if *module* may provide the file's classes and functions.
+    """The path prefixes of the files whose classes and functions *module* may provide.
 
-    They are often imported from the package that contains their module.
+    Classes and functions are often imported from the package that contains their module.
     """
     return tuple(file.removesuffix("__init__.py") for file in files_of(module))
 

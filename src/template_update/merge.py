@@ -343,7 +343,7 @@ class Merger:
 
     def _with_insertions(self, path: str, stages: _Stages) -> tuple[str, int]:
         """Resolve the conflicts next to insertions in a file. Returns its entry for `git update-index`, which
-        is empty if there are none, and the number of conflicts that remain.
+        is empty if no conflict was resolved, and the number of conflicts that remain.
         """
         modes = {entry.split()[0] for entry in stages.values()}
         sides = [self._content(stages.get(stage, "")) for stage in ("2", "1", "3")]
@@ -362,7 +362,7 @@ class Merger:
         return self._merge_file([*texts], *(part for name in names for part in ("-L", name))).stdout
 
     def _finished(self, merge: Merge, resolved: dict[str, str]) -> str:
-        """The result tree: it contains the entries in *resolved*, which maps paths to entries, deleted files
+        """The result tree. It contains the entries in *resolved*, which maps paths to entries. Deleted files
         stay deleted, conflict markers have readable names, and Copier's answers file comes from the new
         version.
         """

@@ -123,7 +123,9 @@ class Repository:
         return offered == commit and head != self.git("rev-parse", "HEAD").strip()
 
     def note_offer(self, commit: str) -> None:
-        """Remember that this update restores what *commit* lost, so that the user can leave it out."""
+        """Remember that this update restores what *commit* lost, so that the next one does not offer it
+        again.
+        """
         self._offered.write_text(f"{commit} {self.git('rev-parse', 'HEAD')}", "utf-8")
 
     # Whether an update can start

@@ -122,8 +122,8 @@ def has_drop(project: Path, folders: Sequence[str]) -> bool:
 
 
 def partial_drops(project: Path, folders: Sequence[str]) -> list[str]:
-    """The project's own migrations that drop tables of packages with migrations in *folders*, but also
-    tables of other packages.
+    """The project's own migrations that drop tables both of packages with migrations in *folders* and of
+    other packages.
     """
     back = set(map(feature_of, folders))
     own = [

@@ -190,7 +190,7 @@ class Update:
         except UpdateError:
             if not last:
                 raise
-            # An old version that can no longer be rendered is not compared.
+            # If the old version can no longer be rendered, skip the comparison.
             last, renders = None, self._template.render(*wanted)
         format_alike(self.repository, renders, self._say)
         end_lines_alike(self.repository, renders)
@@ -396,8 +396,8 @@ class Update:
 
 
 def _migrations_of(render: Path) -> dict[str, str]:
-    """Maps the name of each migration of a feature to its folder. The folder may be renamed, the migration
-    never.
+    """Maps the name of each feature's migrations to their folder. A folder may be renamed, but a migration
+    never is.
     """
     return {
         path.name: path.parent.relative_to(render).as_posix() for path in render.glob("app/*/migrations/*.py")

@@ -1,6 +1,6 @@
 """Logs a fault in background work once when it starts and once when it ends, no matter how often it repeats.
 
-Template-owned. This is not for failed requests: each of them logs one line (see `app/web/problems.py`).
+Template-owned. This is not for failed requests, which log one line each (see `app/web/problems.py`).
 """
 
 import logging
@@ -39,7 +39,7 @@ class Fault:
         )
 
     def ended(self) -> None:
-        """Record that the work succeeded. If it had failed before, log that it works again."""
+        """Record that the work succeeded. After a failure, also log the recovery."""
         if self.failures:
             self.logger.warning("%s works again; failures: %d", self.work, self.failures)
         self.failures = 0

@@ -88,7 +88,7 @@ class KeyRing:
         raise CannotDecrypt
 
     def is_current(self, sealed: str) -> bool:
-        """Whether the key from SECRET_KEY can decrypt *sealed*, so that no fallback is needed."""
+        """Whether the key from SECRET_KEY, rather than a fallback, decrypts *sealed*."""
         with suppress(InvalidToken):
             self._ciphers[0].decrypt(sealed.encode())
             return True

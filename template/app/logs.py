@@ -44,7 +44,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "_granian": {"level": "INFO", "propagate": True},
             # Otherwise, Alembic would log two lines each time a waiting worker checks the database.
             "alembic": {"level": "WARNING"},
-            # It logs whole URLs, some of which contain tokens.
+            # httpx logs whole URLs, some of which contain tokens.
             "httpx": {"level": "WARNING"},
         },
     }

@@ -67,7 +67,7 @@ def redact(text: str) -> str:
 
 
 def may_hold_a_secret(text: str) -> bool:
-    """Whether *text* may contain a secret. Most text has none, so this must take at most two microseconds."""
+    """Whether *text* may contain a secret. Most text does not, so this must take at most two microseconds."""
     lower = text.lower()
     return "eyJ" in text or any(sign in lower for sign in _SIGNS) or _LONG_SECRET.search(text) is not None
 

@@ -70,7 +70,7 @@ MAX_IN_PRODUCTION = {
     "session_not_remembered": 30 * DAY,
     "recent_login": DAY,
 }
-"""In seconds. Browsers keep cookies for at most 400 days (RFC 6265bis, 5.5), so no session needs longer."""
+"""In seconds. Browsers limit cookies to 400 days (RFC 6265bis, 5.5), so no session needs to last longer."""
 _MIN_PREFIX = {4: 8, 6: 20}
 """The shortest allowed prefix, by IP version. Known proxy providers use longer ones: Akamai has 104.64.0.0/10
 and 2600:1400::/24."""
@@ -294,7 +294,7 @@ class Settings(report.CompleteReport, BaseSettings):
         types.HostNames,
         Field(
             description="Comma-separated hosts on a private network that you trust. A database, Redis, mail"
-            " server, OTLP_ENDPOINT or SENTRY_DSN on them needs no TLS in production."
+            " server, OTLP_ENDPOINT or SENTRY_DSN on one of them needs no TLS in production."
         ),
     ] = []
 
@@ -373,7 +373,7 @@ class Settings(report.CompleteReport, BaseSettings):
         Field(
             ge=1,
             le=10_000,
-            description="Maximum sessions per account. A login beyond this ends the least recently used"
+            description="Maximum sessions per account. A login beyond this limit ends the least recently used"
             " session.",
         ),
     ] = 50

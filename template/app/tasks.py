@@ -17,8 +17,8 @@ from app.web import App
 logger = logging.getLogger("app.tasks")
 
 LAST_CALLS = 25.0
-"""Seconds that calls in progress may take when the process stops. This must be less than the time after which
-the supervisor kills the process."""
+"""Seconds that calls in progress get to finish when the process stops. This must be less than the time after
+which the supervisor kills the process."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def install(app: App) -> None:
 
 
 async def run(tasks: list[PeriodicTask], stop: asyncio.Event) -> None:
-    """Run every task on its schedule until *stop* is set. Calls still in progress are cancelled after a
-    while."""
+    """Run every task on its schedule until *stop* is set. LAST_CALLS seconds later, calls that are still in
+    progress are cancelled."""
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(_repeat(task, stop), name=task.name) for task in tasks]
         if running:

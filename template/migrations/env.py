@@ -72,7 +72,7 @@ def _is_empty(script: MigrationScript) -> bool:
 
 def render_item(kind: str, item: Any, context: Any) -> str | bool:
     """Render this application's types as plain SQLAlchemy types, so that revisions do not depend on code that
-    may change, and boolean defaults so that they work on every database."""
+    may change. Boolean defaults are rendered so that they work on every database."""
     if kind == "type" and isinstance(item, UTCDateTime):
         return "sa.DateTime(timezone=True)"
     default = getattr(item, "arg", None)

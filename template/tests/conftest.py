@@ -1,7 +1,7 @@
 """Fixtures for every test: one application with one real database, which is emptied after each test.
 
-The database is SQLite in a temporary folder, or a temporary database on the PostgreSQL server named by
-TEST_DATABASE_URL. One event loop serves the whole run; tests are plain `async def`.
+The database is a SQLite file in a temporary folder, or a temporary database on the PostgreSQL server named
+by TEST_DATABASE_URL. One event loop serves the whole run; tests are plain `async def` functions.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ PRODUCTION = {
 """Environment variables that production accepts. Add each of your own settings that production requires."""
 _required = {name.upper() for name, field in Settings.model_fields.items() if field.is_required()}
 OWN_REQUIRED = {name: PRODUCTION[name] for name in _required - {"SECRET_KEY"}}
-"""Your own settings that have no default, so that they are required outside of production, too."""
+"""Your own settings without a default, which are therefore also required outside of production."""
 os.environ |= OWN_REQUIRED
 
 
@@ -96,7 +96,7 @@ REAL_HASHING = {name: getattr(hashing, name) for name in ("hash_password", "need
 
 @pytest.fixture(scope="session")
 def password_hash() -> str:
-    """The password hash of users created by `make_user`, which is cheap to verify."""
+    """The password hash of users created by `make_user`. It is cheap to verify."""
     return QUICK_HASH
 
 
@@ -158,7 +158,7 @@ def make_settings(**values: object) -> Settings:
         "database_pool_size": 8,
         # Tests of production settings run against the same servers.
         "plaintext_hosts": _hosts_of_servers(),
-        # Most tests log in with an unverified address, regardless of the project's default.
+        # Most tests log in with an unverified address, so they override the project's default.
         "login_requires_verification": values.get("registration") == "private",
         # The tests rely on these values, whatever the project's defaults are.
         "password_min_length": 12,

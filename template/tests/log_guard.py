@@ -1,6 +1,6 @@
 """At the end of the test run, checks whether any test logged a secret.
 
-Every record is checked as the code logged it, even at DEBUG, before `app/logs.py` redacts it. Secrets are
+Records of every level, including DEBUG, are checked before `app/logs.py` redacts them. Secrets are
 recorded where the application creates or accepts them. Each pytest-xdist worker checks its own tests.
 """
 

@@ -284,7 +284,7 @@ def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
             CliRunner().invoke(
                 cli, ["users", "create", address, "--password-stdin", *options], input=PASSWORD
             )
-    # The connection is closed, so no journal is left beside the copied file.
+    # Close the connection, so that no journal is left beside the file that tests copy.
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM audit_events")
         connection.execute("DELETE FROM mail_outbox")

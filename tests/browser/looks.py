@@ -78,9 +78,7 @@ def pattern_of(path: str, routes: set[str]) -> str | None:
 
 
 def crawl(client: httpx.Client, routes: set[str]) -> Iterator[tuple[str, str, str]]:
-    """One page, with its route, path and HTML, for each route that links lead to or that has no
-    parameters.
-    """
+    """The route, path and HTML of one page for each route that is linked to or has no parameters."""
     todo = ["/", "/docs", "/nothing-here", *sorted(each for each in routes if "{" not in each)]
     found: set[str] = set()
     while todo:

@@ -346,7 +346,7 @@ def test_the_owner_exports_and_deletes_the_account(visit: Visit, account: str):
 
 @ON_SQLITE
 def test_a_double_click_confirms_the_password_once(visit: Visit, account: str):
-    """The browser drops the response to the first form, and its cookie with it, if a second form is sent."""
+    """If a second form is sent, the browser drops the response to the first one, including its cookie."""
     eve = visit()
 
     eve.log_in(account, PASSWORD)
@@ -515,14 +515,14 @@ def looker() -> Looker:
 
 
 def open_visitor(site: Site, chromium: Browser) -> Visitor:
-    """A visitor into whose pages axe can be injected."""
+    """A visitor whose pages allow axe to be injected."""
     context = chromium.new_context(base_url=site.url, bypass_csp=True)
     context.set_default_timeout(PATIENCE)
     return Visitor(site, context)
 
 
 def client_of(visitor: Visitor) -> httpx.Client:
-    """A client that requests pages in the visitor's session and is faster than the browser."""
+    """A client that requests pages in the visitor's session, faster than the browser."""
     cookies = {each["name"]: each["value"] for each in visitor.context.cookies()}
     return httpx.Client(base_url=visitor.site.url, cookies=cookies, headers=AS_A_BROWSER)
 

@@ -128,7 +128,7 @@ def test_a_front_end_of_another_site_uses_access_tokens(page: Page, front_end: t
 
 
 def test_a_logout_after_a_reload_ends_the_session(page: Page, front_end: tuple[int, Path]):
-    """The access token is gone, so the refresh token says which session is meant."""
+    """The access token is gone, so the refresh token identifies the session."""
     page.goto(f"http://127.0.0.1:{front_end[0]}/")
     page.evaluate(LOG_IN, ACCOUNT)
     page.reload()

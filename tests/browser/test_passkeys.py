@@ -40,7 +40,7 @@ navigator.credentials.get = ({ mediation, signal }) => new Promise((_, reject) =
     signal.addEventListener("abort", () => reject(new DOMException("", "AbortError")));
 });
 """
-"""Notes the page's requests for a passkey. None is ever chosen. `cancel()` closes the dialog."""
+"""Records the page's requests for a passkey. No passkey is ever chosen. `cancel()` closes the dialog."""
 COUNT_FETCHES = """() => {
     const { fetch } = window;
     window.fetches = 0;
@@ -161,7 +161,7 @@ def test_a_passkey_is_a_second_factor(visit_with_phone, verified: str):
 
 @ON_SQLITE
 def test_the_browser_offers_it_in_the_field_of_the_address(visit_with_phone, verified: str):
-    """Conditional UI: the virtual authenticator responds as if its owner had chosen it from the list."""
+    """Conditional UI: the virtual authenticator responds as if its owner had chosen the passkey."""
     eve, _ = visit_with_phone(autofill=True)
     add_passkey(eve, verified)
     log_out(eve)

@@ -31,8 +31,8 @@ pytestmark = pytest.mark.minutes
 PAGE = "/account/second-factors"
 CODE = "import sys, time; from pyotp import TOTP; print(TOTP(sys.argv[1]).at(time.time() + int(sys.argv[2])))"
 STEP = 30
-"""The time step in seconds. A code is accepted only once, so a test that needs a second code uses that of the
-next step.
+"""The time step in seconds. A code is accepted only once, so a test that needs a second code uses the code of
+the next step.
 """
 
 

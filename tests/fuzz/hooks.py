@@ -75,13 +75,13 @@ def is_refused_by_a_rule(failure, case, response):
     if case.path in LINKS:
         return True
     if "The character U+0000 is not accepted." in response.text:
-        # PostgreSQL cannot store it, wherever it appears in a body.
+        # PostgreSQL cannot store this character, wherever it appears in a body.
         return True
     return any(each["field"] in BY_A_RULE for each in response.json().get("errors", []))
 
 
 def is_of_another_route(failure, case):
-    """A GET of an e-mailed link's page, which is for people and not in the document."""
+    """A GET of an e-mailed link's page. Such pages are for people and are not in the document."""
     is_page = re.fullmatch(r"/users/(verify|password-reset|email-change|invitation)(/[^/]+)?", case.path)
     elsewhere = {"GET"} if is_page else set()
     if failure.code == "ST204":

@@ -1,7 +1,7 @@
 """The application as served by tests/test_fuzz.py, with changes that no setting can make.
 
 Hashing costs almost nothing, no rate limit applies, and two extra routes provide what a user would have: a
-login, whatever the last request did to the previous one, and a link that still works. The extra routes are
+valid login, whatever the last request did to the previous one, and a valid link. The extra routes are
 not in the OpenAPI document, so only the application itself is fuzzed.
 """
 
@@ -54,7 +54,7 @@ app.message_page = None
 
 @app.post("/fuzz/{kind}", status_code=201, include_in_schema=False)
 async def make_account(request: Request, kind: str, users: Users, db: Db) -> Account:
-    """A new logged-in account with a link of each kind, for a new user, a user or a superuser."""
+    """A new, logged-in account of a newcomer, a user or a superuser, with a link of each kind."""
     user = await users.create(
         db,
         email=f"{token_hex(8)}@example.com",

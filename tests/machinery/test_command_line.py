@@ -771,7 +771,7 @@ def test_a_password_cannot_be_an_argument(run: Run, migrated: Path):
 
 @pytest.mark.parametrize("email", ["\u212aira@example.com", "k\u0131ra@example.com", "kira\uff20example.com"])
 def test_no_command_accepts_a_lookalike_address(run: Run, migrated: Path, query: Query, email: str):
-    """Advisory 29: U+212A is a k in lower case, U+0131 an i in upper case, U+FF20 a wide @."""
+    """Advisory 29: U+212A lowercases to k, U+0131 uppercases to I, and U+FF20 is a wide @."""
     run("users", "create", "kira@example.com", "--password-stdin", stdin=PASSWORD)
     before = query("SELECT * FROM users"), query("SELECT * FROM audit_events")
     commands = [
@@ -917,7 +917,7 @@ def test_a_disabled_account_gets_no_reset(run: Run, populated: Path, query: Quer
 
 
 def test_the_last_superuser_can_be_required_to_reset(run: Run, populated: Path, query: Query):
-    """The link is e-mailed to them, so no other superuser is needed."""
+    """The link is e-mailed to that superuser, so no other one is needed."""
     assert run("users", "require-reset", "root@example.com").exit_code == 0
     assert query("SELECT is_superuser, is_active FROM users WHERE email = 'root@example.com'") == [(1, 1)]
     assert query("SELECT count(*) FROM mail_outbox") == [(1,)]
@@ -1155,7 +1155,7 @@ def test_one_process_without_redis_causes_no_warning(run: Run):
 @pytest.mark.usefixtures("bytecode")
 @pytest.mark.parametrize("delay", [0.0, 0.2, 0.4])
 def test_serve_stops_on_a_signal_while_its_process_starts(migrated: Path, delay: float):
-    """The process loses the signal, so it must be repeated."""
+    """The process loses the signal, so the signal must be repeated."""
     with running("serve", "--port", str(free_port())) as server:
         assert server.stdout is not None
         for line in server.stdout:
@@ -1163,7 +1163,7 @@ def test_serve_stops_on_a_signal_while_its_process_starts(migrated: Path, delay:
                 break
         time.sleep(delay)
         server.send_signal(signal.SIGTERM)
-        # Not as long as it takes until the process is killed.
+        # Shorter than the time after which the process is killed.
         output, _ = server.communicate(timeout=GRACE - 3)
 
     assert server.returncode == 0
@@ -1474,7 +1474,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copytree(PROJECT / folder, tmp_path / folder, ignore=ignored)
     for file in ("pyproject.toml", ".env.example"):
         shutil.copy(PROJECT / file, tmp_path)
-    # Whatever the development database is, this test must not leave one behind.
+    # Whatever kind of database the project develops with, this test must not leave one behind.
     monkeypatch.setenv("DATABASE_URL", "sqlite+aiosqlite:///data/app.db")
     return tmp_path
 

@@ -1,4 +1,4 @@
-"""`app db copy-to`: either all data arrives unchanged, in either direction, or none does."""
+"""`app db copy-to`: in both directions, either all data arrives unchanged or none does."""
 
 import asyncio
 import json
@@ -159,7 +159,7 @@ def make_database(
 
 @pytest.fixture
 def kind(database_url: str) -> str:
-    """The kind of the new database, which is that of the tests. The old database is always SQLite."""
+    """The kind of the new database: the one that the tests use. The old database is always SQLite."""
     return "sqlite" if database_url.startswith("sqlite") else "postgresql"
 
 

@@ -1,5 +1,6 @@
-"""Connections that leave this machine require TLS in production (ASVS 12.3.1), and elsewhere use it if
-configured.
+"""In production, connections to other machines require TLS (ASVS 12.3.1).
+
+Elsewhere, they use it if configured.
 """
 
 import socket

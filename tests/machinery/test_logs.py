@@ -237,7 +237,7 @@ def test_the_served_application_uses_the_log_settings(monkeypatch):
 
 
 def test_urls_that_the_application_requests_are_not_logged(settings):
-    """The URL that confirms a subscription of Amazon SNS contains a token."""
+    """The URL that confirms an Amazon SNS subscription contains a token."""
     loggers = logs.configuration(settings.model_copy(update={"log_level": "DEBUG"}))["loggers"]
 
     assert loggers["httpx"] == {"level": "WARNING"}

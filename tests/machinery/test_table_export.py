@@ -65,7 +65,7 @@ type Export = Callable[..., Result]
 
 @pytest.fixture
 def tables(database_url: str) -> Iterator[str]:
-    """The URL of a database with a parcel and a stamp, to which others can write while the export reads."""
+    """The URL of a database with a parcel and a stamp. Others can write to it while the export reads."""
 
     async def change(function: Callable[..., None]) -> None:
         engine = create_async_engine(database_url)

@@ -1,7 +1,7 @@
 """Version 1.1.0 of the template: a typical security fix, made in a clone for the tests.
 
 Two functions and a test change, a column is added with its migration, and a function is added above a similar
-one, where the default settings of `copier update` fail.
+one. In this last case, the default settings of `copier update` fail.
 """
 
 from pathlib import Path

@@ -45,8 +45,8 @@ class Persona:
     """The files in which the user must then resolve conflicts."""
     has_migrations: bool = False
     tests: tuple[str, ...] = ()
-    """The project's tests that the edits can affect, in addition to `LIFECYCLE` and those they change. For
-    the `COMBINED`, they run once for all of them together.
+    """The project's tests that the edits can affect, in addition to `LIFECYCLE` and those they change. The
+    tests of the `COMBINED` run once, in one project with all of their edits.
     """
 
     def __str__(self) -> str:

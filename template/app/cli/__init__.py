@@ -85,7 +85,7 @@ def options(
 def main() -> None:
     """The entry point declared in pyproject.toml."""
     if sys.stdin is None:
-        # The shell has closed it: `<&-`.
+        # The shell has closed standard input (`<&-`).
         sys.stdin = StringIO()
     if (PROJECT / "pyproject.toml").exists():
         # Look for `.env` and a relative path in DATABASE_URL in the project's folder, regardless of the

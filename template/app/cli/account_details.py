@@ -1,7 +1,7 @@
 """The account details that `app users show` prints. Template-owned.
 
 They contain no secrets, only what a superuser can see. A field that you add to `AccountDetails` appears in
-the output of `--json`. To show it in the plain output too, add a line to `lines`.
+the output of `--json`. To show it in the plain output as well, add a line to `lines`.
 """
 
 import json

@@ -164,7 +164,7 @@ def _comes_from_database(error: OSError) -> bool:
     if isinstance(error, TimeoutError) and waited_for_database(error):
         return True
     packages = [module.partition(".")[0] for module, _ in reversed(_frames_of(error))]
-    # The last one counts: SQLAlchemy may itself have called the application, for example in `run_sync`.
+    # The innermost one counts: SQLAlchemy may itself have called the application, for example in `run_sync`.
     known = {"app", "sqlalchemy", "asyncpg", "aiosqlite"}
     return next((each for each in packages if each in known), "app") != "app"
 
@@ -191,7 +191,10 @@ def sqlite_file(settings: "Settings") -> Path | None:
 
 
 def missing_file(settings: "Settings") -> str:
-    """A message if the SQLite file is missing, or an empty string. Opening a missing file would create it."""
+    """A message if the SQLite file is missing; otherwise, an empty string.
+
+    Opening a missing file would create it.
+    """
     file = sqlite_file(settings)
     if file is None or file.exists():
         return ""

@@ -144,7 +144,7 @@ async def _names(connection: AsyncConnection) -> list[str]:
 
 
 async def _table(connection: AsyncConnection, name: str) -> TableClause:
-    """The table with the database's column types, excluding computed columns.
+    """The table without its computed columns. The column types come from the database.
 
     Time columns keep the models' type. On SQLite, that type stores times as text in its own format, and times
     in different formats would sort and compare incorrectly.

@@ -64,8 +64,11 @@ def create_database(settings: "Settings") -> None:
 
 
 def open_engine(settings: "Settings", url: "URL | None" = None, **options: str) -> "AsyncEngine":
-    """An engine for *url*, or for the database in *settings*, that waits at most DATABASE_TIMEOUT for a
-    connection, or for a lock on an SQLite file. On PostgreSQL, its statements have no time limit."""
+    """An engine for *url* or, by default, for the database in *settings*.
+
+    It waits at most DATABASE_TIMEOUT for a connection or for a lock on a SQLite file. On PostgreSQL, its
+    statements have no time limit.
+    """
     from sqlalchemy.ext.asyncio import create_async_engine
 
     waits = {"timeout": settings.database_timeout}
@@ -110,7 +113,7 @@ def revision_files(settings: "Settings") -> "ScriptDirectory":
 
 
 async def what_is_missing(settings: "Settings", revisions: "ScriptDirectory") -> str:
-    """Why the database cannot be used yet, and the command to run. Empty if the database is migrated.
+    """A message with reason and remedy if the database cannot be used yet; otherwise, an empty string.
 
     A database is usable even if no file defines its revision. In that case, a newer version of the
     application has migrated it. Instances of this version may still be running, may restart, or may replace

@@ -82,7 +82,7 @@ def _exit_on_interrupt() -> Generator[None]:
     asyncpg may never return from a cancelled `executemany`.
     """
     if (before := signal.getsignal(signal.SIGINT)) is not signal.default_int_handler:
-        # The shell made the process ignore Ctrl+C, for example.
+        # For example, the shell made the process ignore Ctrl+C.
         yield
         return
     signal.signal(signal.SIGINT, signal.SIG_DFL)

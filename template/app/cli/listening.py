@@ -1,7 +1,7 @@
-"""Stops listening without losing requests that are on their way. Template-owned.
+"""Stops listening without losing requests in transit. Template-owned.
 
 When a listening socket is closed, the kernel resets the connections that have not been accepted yet, and
-Granian closes accepted ones that have sent nothing yet. Their clients still think they are connected and may
+Granian closes accepted ones that have sent nothing yet. The clients still think they are connected and may
 have just sent a request, so the kernel must stop accepting connections first. Granian does not expose its
 sockets, so this module finds them among the process's open files. This works only on Linux.
 """
@@ -37,7 +37,7 @@ def ignore_new_connections() -> set[int]:
     ports = set[int]()
     for each in _sockets():
         if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            # A sandbox may not support filters.
+            # Some sandboxes do not support filters.
             with suppress(OSError):
                 each.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
             ports.add(each.getsockname()[1])

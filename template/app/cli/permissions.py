@@ -48,8 +48,8 @@ def _tighten(path: Path) -> bool:
     """Remove other users' access to *path*. Returns whether anything was changed."""
     status = path.stat()
     is_ours = (status.st_uid, status.st_gid) == (os.geteuid(), os.getegid())
-    # A file with a different owner or group is shared on purpose, for example with a service that needs it
-    # to start.
+    # If a file has a different owner or group, it is shared on purpose, for example with a service that
+    # cannot start without it.
     allowed = OWNER_ONLY if is_ours else OWNER_AND_GROUP
     mode = stat.S_IMODE(status.st_mode)
     if mode & ~allowed == 0:

@@ -77,7 +77,7 @@ def serve(
     from app.settings_checks import features
 
     settings = load_settings()
-    # Report a missing feature here, as a message. In a server process, it would be a traceback.
+    # Report a missing feature here, with a message. A server process would print a traceback.
     load_features()
     features.require(settings)
     if settings.environment != "production":
@@ -183,7 +183,7 @@ def _say_that_each_counts_alone(workers: int, environment: str) -> None:
 
 
 def _with_links_to_this_server(settings: "Settings", host: str, port: int) -> "Settings":
-    """The settings, with links (for example in e-mails) that point to this server unless BASE_URL is set."""
+    """The settings. Unless BASE_URL is set, links (for example in e-mails) point to this server."""
     from app.settings import load_settings
 
     if "base_url" in settings.model_fields_set:

@@ -1,6 +1,6 @@
 """`app shell`: a Python prompt with the application, for inspection and repairs. Template-owned.
 
-It uses IPython if that is installed (`uv add --dev ipython`). Add your own names to `_names`.
+It uses IPython if it is installed (`uv add --dev ipython`). Add your own names to `_names`.
 """
 
 import ast

@@ -121,7 +121,7 @@ def _export_table(connection: "Connection", name: str, write: _Write) -> int:
 
 
 def stored_table(connection: "Connection", name: str) -> "TableClause":
-    """A table with the database's column types.
+    """A table whose column types come from the database.
 
     It does not use the models' types, which may decrypt or convert the stored values.
     """
@@ -132,7 +132,7 @@ def stored_table(connection: "Connection", name: str) -> "TableClause":
 
 
 def _finite(value: Any) -> Any:
-    """*value*, or a string if it is NaN or infinite, which JSON cannot represent."""
+    """*value*, or its string form if it is NaN or infinite, which JSON cannot represent."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -168,7 +168,7 @@ def _stdout() -> Generator[IO[str]]:
 
 @contextmanager
 def _new_file(path: Path) -> Generator[IO[str]]:
-    """A file that only its owner can read. After the block, it is either complete or does not exist."""
+    """A file that only its owner can read. After the block, it either is complete or does not exist."""
     with whole_file(path) as part:
         stream = part.open("w", encoding="ascii")
         try:

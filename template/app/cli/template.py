@@ -52,7 +52,7 @@ version."""
 
 
 class CommandOfTheTool(TyperCommand):
-    """A command that never exits with code 2 because of an invalid option."""
+    """A command that exits with code 1 instead of 2 if an option is invalid."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments as Typer does, but exit with 1 if they are wrong or empty. An empty value may
@@ -215,7 +215,8 @@ def _without_credentials(text: str) -> str:
 
 
 def _version(repository: str, to: str) -> str:
-    """The tag or commit that *to* names, or the newest release. An empty string means the newest commit."""
+    """The tag or commit that *to* names, or the newest release if *to* is empty. Returns an empty string for
+    the newest commit."""
     command = ["git", "ls-remote", "--tags", "--refs", "--", repository]
     done = subprocess.run(  # nosec B603 # noqa: S603 - no shell
         command, capture_output=True, encoding="utf-8", check=False

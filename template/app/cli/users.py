@@ -179,7 +179,7 @@ def set_password(
     """
 
     async def run(users: "UserManager", db: "AsyncSession", user: "User") -> None:
-        # Typing and hashing the password take a while, and the database must not be locked meanwhile.
+        # Typing and hashing the password take a while, and the database must not be locked during that time.
         await db.commit()
         password = _read_password(from_stdin=stdin)
         # As with an e-mailed link, the new password can be used immediately.

@@ -26,11 +26,11 @@ LAST_REQUESTS = 0.3
 """Seconds after DRAINING during which a client that has just connected can send its request. After that, idle
 connections are closed."""
 READING = 1.5
-"""The maximum number of seconds after LAST_REQUESTS to wait for a busy process to read these requests."""
+"""The maximum number of seconds to wait, after LAST_REQUESTS, for a busy process to read these requests."""
 GRACE = 33
-"""Seconds after SIGTERM before a process that is still handling requests is killed: all of the above plus 30
-seconds, the default REQUEST_TIMEOUT. Without a limit, a hanging request would keep the process alive
-forever."""
+"""Seconds to wait after SIGTERM before killing a process that is still handling requests: the sum of the
+values above plus 30 seconds, the default REQUEST_TIMEOUT. Without a limit, a hanging request would keep the
+process alive forever."""
 SIGNAL_INTERVAL = 1.0
 """Seconds between the signals that tell a process to stop."""
 PARENT_CHECK = 0.2
@@ -49,7 +49,7 @@ def load(target: str) -> Application:
 
 
 class RespawningServer(MPServer):
-    """A server that replaces a killed process, no matter how often that happens, and always stops.
+    """A server that replaces killed processes, no matter how often that happens, and can always be stopped.
 
     Granian treats two exits within 5.5 seconds as a crash loop and stops all processes. That is right for a
     process that cannot start, but the kernel may also kill two healthy ones when memory runs out.
@@ -76,7 +76,7 @@ class RespawningServer(MPServer):
 
 class _Draining:
     """After SIGTERM, closes each connection after its next response, and stops the process once no more
-    requests are on their way.
+    requests are in transit.
 
     On its own, Granian closes idle connections immediately, even if a client is about to send a request. It
     also fails to close a connection that is opened at that moment, and waits for that client until the

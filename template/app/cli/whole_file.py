@@ -37,7 +37,7 @@ def whole_file(path: Path, *, replace: bool = False) -> Generator[Path]:
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-        # SQLite leaves it behind if the disk is full.
+        # SQLite leaves its journal behind if the disk is full.
         Path(f"{part}-journal").unlink(missing_ok=True)
 
 

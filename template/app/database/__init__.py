@@ -68,8 +68,8 @@ connection has its own thread, and more threads would only compete for the GIL."
 def connect(app: App) -> None:
     """Create the engines for DATABASE_URL. They connect on first use and close on shutdown.
 
-    A SQLite file gets a second engine, which is used only by `app.state.reading`. Add listeners that must see
-    every statement to all of `app.state.db.engines`.
+    A SQLite file gets a second engine, which is used only by `app.state.reading`. If a listener must see
+    every statement, add it to all of `app.state.db.engines`.
     """
     settings = app.state.settings
     url = settings.database_url.get_secret_value()
@@ -113,7 +113,7 @@ def connect(app: App) -> None:
     async def database_responds() -> tuple[bool, str]:
         if is_sqlite and not _is_memory(url):
             await asyncio.to_thread(sqlite.check_file, make_url(url).database or "")
-        # A read-only session, so that a slow writer does not make the application look dead.
+        # Use a read-only session, so that a slow writer does not make the application appear to be down.
         async with app.state.reading() as db:
             await db.execute(text("SELECT 1"))
         return True, "ok"
@@ -130,7 +130,7 @@ async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
     try:
         yield db
         if is_read:
-            # Raises if there are unflushed changes: they would be lost even though the request succeeds.
+            # Raises if there are unflushed changes, which would be lost although the request succeeds.
             db.sync_session.flush()
         else:
             await _commit(request, db)
@@ -149,8 +149,8 @@ async def _commit(request: Request, db: AsyncSession) -> None:
     try:
         await db.commit()
     except BaseException:
-        # Nothing was saved. A new cookie would belong to a session that does not exist, and a deleted one to
-        # a session that still does.
+        # Nothing was saved. A new cookie would belong to a session that does not exist, and a deleted cookie
+        # to one that still exists.
         request.scope[COOKIES].clear()
         raise
 
@@ -212,9 +212,9 @@ def actor_of(db: AsyncSession) -> Actor:
 def act_as(db: AsyncSession, actor: str, method: str = "") -> None:
     """Set who is responsible for changes made through *db* from now on. The client does not change.
 
-    Use an empty *actor* for what works without a login, such as logging in or registering: the browser may be
-    logged in as someone else. Otherwise, the account's owner would see an event "by an administrator", with
-    the id of the other account.
+    Use an empty *actor* for actions that require no login, such as logging in or registering, because the
+    browser may be logged in as someone else. Otherwise, the account's owner would see an event "by an
+    administrator", with the id of the other account.
     """
     db.info[_ACTOR] = replace(actor_of(db), id=actor, method=method)
 
@@ -242,9 +242,8 @@ async def released(db: AsyncSession) -> AsyncGenerator[bool]:
 
     In the block, read the data that slow work needs, and do the work after the block. A password hash takes
     100 ms, and a client may send its body slowly. The connection, and on SQLite the write lock, must not be
-    held for that long. If the caller started the transaction, it is left for the caller to end. The block
-    ends with a commit because a rollback would expire the loaded objects. If the block raises, nothing is
-    committed.
+    held for that long. If the caller started the transaction, the caller must end it. The block ends with a
+    commit because a rollback would expire the loaded objects. If the block raises, nothing is committed.
     """
     is_ours = not db.in_transaction()
     yield is_ours

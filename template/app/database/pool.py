@@ -1,8 +1,9 @@
 """A connection pool that serves waiting requests in order. Template-owned.
 
-In SQLAlchemy's pool, a request that returns its connection and needs another one overtakes the request that
-was woken up to get it, which then waits behind all others (sqlalchemy/sqlalchemy issue 7679). With four
-clients writing to SQLite continuously, a request occasionally waited until DATABASE_TIMEOUT.
+In SQLAlchemy's pool, a request that returns a connection and needs another one can overtake the waiting
+request that was woken up for that connection. The waiting request then goes to the back of the queue
+(sqlalchemy/sqlalchemy issue 7679). With four clients writing to SQLite continuously, a request occasionally
+waited until DATABASE_TIMEOUT.
 """
 
 import asyncio
@@ -40,5 +41,5 @@ class FairPool(AsyncAdaptedQueuePool):
     """Like its base class, but serves waiting requests in order."""
 
     _queue_class = _FairQueue
-    # SQLAlchemy's lines about the pool are not this application's.
+    # Log lines about the pool come from SQLAlchemy, not from this application.
     _sqla_logger_namespace = "sqlalchemy.pool.impl.AsyncAdaptedQueuePool"

@@ -33,12 +33,12 @@ def check_readiness(app: App) -> None:
 
 
 def pending(revisions: ScriptDirectory, applied: Collection[str]) -> set[str]:
-    """The heads in the migration files that have not been applied. *applied*: the database's heads.
+    """The migration heads that the database lacks. *applied* contains the heads that it has.
 
     Raises:
         CommandError: the database has a revision that no file defines.
     """
-    # `alembic_version` lists only the heads. The revisions they depend on have been applied, too.
+    # `alembic_version` lists only the heads. The revisions they depend on have also been applied.
     all_applied = {script.revision for script in revisions.get_all_current(tuple(applied))}
     return {head for head in revisions.get_heads() if head not in all_applied}
 

@@ -224,8 +224,8 @@ def _is_of_this_browser(db: AsyncSession, answer: Answer) -> ColumnElement[bool]
 
     A browser sends the key in its cookie. The kind of session is not known when the code is requested, so
     every client gets the cookie. A client that does not keep it can start a bearer session and is recognized
-    by its User-Agent. If an attacker lures a victim into using the attacker's request, the victim's browser
-    has neither the key nor the id.
+    by its User-Agent. If an attacker lured a victim into using the attacker's request, the victim's browser
+    would have neither the key nor the id.
     """
     if answer.kind == BEARER and not answer.key:
         return LoginCode.user_agent == client_of_session(db).user_agent

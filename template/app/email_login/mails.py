@@ -15,12 +15,12 @@ from app.users.emails import in_language_of_user, in_words, send_template
 
 @in_language_of_user
 async def mail_code(user: User, code: str, lifetime: timedelta) -> None:
-    """Add an e-mail with *code* to the outbox. It is not sent after *lifetime* has passed."""
+    """Add an e-mail with *code* to the outbox. It is not sent once *lifetime* has passed."""
     await _send(session_of(user), code, lifetime, to=user.email, user_id=user.id)
 
 
 async def mail_nobody(db: AsyncSession, code: str, lifetime: timedelta) -> None:
-    """Do the same work as for an e-mail, and add a row to the outbox that the worker discards."""
+    """Do the same work as for an e-mail, and add an outbox row that the worker discards."""
     await _send(db, code, lifetime, to="nobody@localhost", discard=True)
 
 

@@ -11,7 +11,7 @@ from app.users.models import SECRET
 
 
 class LoginCode(Base):
-    """A request for a code. If the address has no account, the code was not sent."""
+    """A request for a code. If the address has no account, no code was sent."""
 
     __tablename__ = "login_codes"
 
@@ -22,7 +22,7 @@ class LoginCode(Base):
     code_mac: Mapped[str] = mapped_column(String(64), info=SECRET)
     """HMAC of the id and the code. Without SECRET_KEY, the database does not help anyone guess the code."""
     address_mac: Mapped[str] = mapped_column(String(64), info=SECRET)
-    """HMAC of the requested address. Wrong codes are counted per address, with or without an account."""
+    """HMAC of the address in the request. Wrong codes are counted per address, with or without an account."""
     user_id: Mapped[str | None] = mapped_column(
         String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True
     )

@@ -1,4 +1,4 @@
-"""The pages for login by e-mailed code: request a code, and enter it.
+"""The pages for logging in with an e-mailed code: one to request the code and one to enter it.
 
 This folder is yours to change. The rules are in `app/email_login`.
 """

@@ -35,7 +35,7 @@ _AS_RENDERED = {
     "trim_blocks": "true",
     "trimmed": "true",
 }
-"""Jinja's options. With them, the extracted sentences are those that a rendered template looks up."""
+"""Jinja's options. They make the extracted sentences match those that a rendered template looks up."""
 _KEYWORDS = {
     "_": None,
     "N_": None,
@@ -47,7 +47,8 @@ _KEYWORDS = {
     "invalid": (2,),
     "FieldError": (2,),
 }
-"""Functions that mark sentences, with the positions of the sentence arguments. None means the first."""
+"""Functions that mark sentences, with the positions of the sentence arguments. None means the first
+argument."""
 
 
 @cli.command()
@@ -152,7 +153,7 @@ _PLACEHOLDER = re.compile(r"%\(\w+\)[-+ #0.\d]*\w?|\{[^{}]*\}")
 
 def broken(catalog: Catalog) -> Iterator[tuple[str, str]]:
     """The sentences in *catalog* with a translation that would fail or omit a value, each with the reason."""
-    # Not Babel's check: it ignores `{name}` and takes the `% o` in "80% of" for a placeholder.
+    # Babel's own check ignores `{name}` and mistakes the `% o` in "80% of" for a placeholder.
     for message in catalog:
         sentences = _forms(message.id)
         known = set(_PLACEHOLDER.findall(" ".join(sentences)))

@@ -184,8 +184,8 @@ def _column_differences(connection: Connection, columns: dict[str, ReflectedColu
             differences.append(f"The column {name} is {actual}; it should be {expected}.")
     if added := sorted(_ADDED & columns.keys()):
         differences.append(
-            f"The table already has {', '.join(added)}, which this application's migrations add. Rename your own"
-            " columns."
+            f"The table already has {', '.join(added)}, which this application's migrations add. Rename your"
+            " own columns."
         )
     return differences
 

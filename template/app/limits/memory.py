@@ -22,16 +22,16 @@ class MemoryLimiter:
     """A `Limiter` that holds up to *max_keys* buckets (about 200 bytes each).
 
     A bucket is removed only when it is full again, so filling the table does not reset any count. While the
-    table is full, new keys share `OVERFLOW` buckets per rate. *secret*, by default a new one for each
-    limiter, determines which bucket a key shares. A client that empties a shared bucket affects few others,
-    and it cannot choose which ones (CWE-400).
+    table is full, new keys share `OVERFLOW` buckets per rate. A key is assigned to one of them by a hash with
+    *secret*, which is random by default. A client that empties a shared bucket affects few others, and it
+    cannot choose which ones (CWE-400).
     """
 
     def __init__(self, max_keys: int = 100_000, *, secret: bytes | None = None) -> None:
         self._max_keys = max_keys
         self._secret = secret if secret is not None else secrets.token_bytes(32)
         self._full_at: dict[str, int] = {}
-        # One entry per bucket, with the time to check whether it is full. If it is not, the entry is updated.
+        # One entry per bucket: when to check whether the bucket is full. If it is not, the time is updated.
         self._next_full: list[tuple[int, str]] = []
 
     def __len__(self) -> int:

@@ -112,7 +112,7 @@ open instead of each waiting for its own timeout."""
 
 
 class CircuitBreaker:
-    """A `Limiter` that uses *limiter*, and *fallback* while *limiter* is unavailable.
+    """A `Limiter` that uses *limiter*, or *fallback* while *limiter* is unavailable.
 
     Without a fallback, nothing is allowed during an outage: `acquire` and `peek` raise LimiterUnavailable,
     and `refund` does nothing. After each pause, one call tries *limiter* again and may have to wait for a

@@ -83,8 +83,8 @@ class ConsoleBackend:
     stream: TextIO | None = None
     """Where to print. None means standard output."""
     mailbox_url: str = ""
-    """The URL of the page that shows whole e-mails. If set, the body is replaced by its first link, or by
-    this URL if it has none."""
+    """The URL of the page that shows whole e-mails. If this is set, only the first link in the body is
+    printed. If the body has no link, this URL is printed instead."""
     name: str = field(default="console", init=False)
 
     async def send(self, message: EmailMessage) -> SendResult:
@@ -159,7 +159,7 @@ _OUR_ACCOUNT = frozenset({530, 534, 535, 538})
 _NO_MAILBOX = frozenset({"5.1.1", "5.1.6", "5.1.10"})
 """The mailbox does not exist or has moved (RFC 3463, 3.2), or its domain accepts no e-mail (RFC 7505).
 
-A 550 without one of these statuses is often due to the sender's reputation, and a 5.2.1 to too many e-mails.
+A 550 without one of these statuses often means a poor sender reputation; a 5.2.1 often means too much e-mail.
 """
 
 
@@ -202,7 +202,8 @@ def _describe(error: BaseException) -> str:
         case SMTPResponseException():
             return f"{type(error).__name__} {error.code} {_status_of(error)}".rstrip()
         case SMTPConnectError():
-            # The message names the server and the cause. No e-mail has been sent yet, so it cannot quote one.
+            # The message names the server and the cause. It cannot quote an e-mail, because none has been
+            # sent yet.
             return f"{type(error).__name__}: {error}"
         case _:
             return type(error).__name__

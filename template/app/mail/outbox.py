@@ -64,7 +64,8 @@ class OutboxMessage(Base):
     )
     """The e-mail's account. The row is deleted with the account and is part of its export."""
     subject: Mapped[str] = mapped_column(Text, default="", server_default="")
-    """The subject, for the owner and the operator. Kept until the row is deleted, so put no secret in it."""
+    """The subject, for the owner and the operator. Kept until the row is deleted, so it must not contain a
+    secret."""
     message: Mapped[str] = mapped_column(Text, info=_SECRET | sealed_for(PURPOSE))
     """The whole e-mail, sealed (`stored.py`). Empty after `expires_at`."""
     expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
@@ -74,9 +75,9 @@ class OutboxMessage(Base):
     """The number of attempts started. It increases each time a worker takes the row, so it identifies the
     lease."""
     unfinished: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-    """The number of attempts without a result, because the worker died or is still sending."""
+    """The number of attempts that have no result because the worker died or is still sending."""
     next_attempt_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
-    """When the next attempt is due. For an e-mail that was set aside or sent, when that happened."""
+    """When the next attempt is due, or when the e-mail was set aside or sent."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
     last_error: Mapped[str] = mapped_column(Text, default="")
     """Why the last attempt failed, for the operator. It contains no token and no part of the e-mail."""
@@ -92,8 +93,9 @@ def enqueue(
 ) -> OutboxMessage:
     """Add *message* to the outbox. It is sent after the caller's transaction is committed.
 
-    With *discard*, the worker deletes the row without sending it. A request for an unknown e-mail address
-    then does the same work as one for a known address, so its timing does not reveal which are known.
+    With *discard*, the worker deletes the row without sending the e-mail. A request for an unknown address
+    then does the same work as one for a known address, so its timing does not reveal whether the address is
+    known.
 
     *user_id*: the account that the e-mail belongs to. The caller's transaction must keep the account from
     being deleted. *expires_at*: when the link in the e-mail expires.
@@ -116,7 +118,7 @@ async def lease(
     limit: int = 1,
     now: datetime | None = None,
 ) -> list[OutboxMessage]:
-    """Take up to *limit* due rows, most overdue first. No other worker gets them within *duration*.
+    """Take up to *limit* due rows, most overdue first. No other worker can take them for *duration*.
 
     A single statement takes them, so two workers never get the same row. Commit before you send.
     """
@@ -185,7 +187,7 @@ def is_expired(row: OutboxMessage) -> bool:
 
 
 async def blank_expired(db: AsyncSession) -> int:
-    """Delete the content of e-mails whose links have expired. Set pending ones aside, and return how many."""
+    """Delete the content of e-mails with expired links. Sets pending ones aside and returns their number."""
     now = _now()
     expired = (OutboxMessage.expires_at <= now, OutboxMessage.message != "")
     late = update(OutboxMessage).where(*expired, OutboxMessage.status == PENDING)
@@ -235,7 +237,7 @@ async def dead_ids(db: AsyncSession) -> list[int]:
 
 
 async def dead_message(db: AsyncSession, message_id: int) -> OutboxMessage | None:
-    """The e-mail with this id if it was set aside, or None."""
+    """The e-mail with this id if it was set aside; otherwise, None."""
     query = select(OutboxMessage).where(OutboxMessage.id == message_id, OutboxMessage.status == DEAD)
     return await db.scalar(query)
 
@@ -273,7 +275,7 @@ async def drop(db: AsyncSession, message_id: int) -> bool:
 
 
 async def remove_dead(db: AsyncSession, before: datetime) -> None:
-    """Delete e-mails that were set aside, or kept in development, before the time *before*."""
+    """Delete e-mails that were set aside, or kept in development, earlier than *before*."""
     old = (OutboxMessage.status.in_((DEAD, SENT)), OutboxMessage.next_attempt_at < before)
     await db.execute(delete(OutboxMessage).where(*old))
 

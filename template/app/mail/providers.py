@@ -45,7 +45,7 @@ class HTTPBackend:
     """Returns the `httpx` arguments that send an e-mail. Raises ValueError if the e-mail cannot be
     encoded."""
     remedy: str
-    """The things to check if the provider rejects the account."""
+    """What to check if the provider rejects the account."""
     client: httpx.AsyncClient = field(repr=False)
 
     async def send(self, message: EmailMessage) -> SendResult:
@@ -58,7 +58,7 @@ class HTTPBackend:
         try:
             response = await self.client.send(request)
         except httpx.ConnectError as error:
-            # The message names the cause. No e-mail has been sent yet, so it cannot quote one.
+            # The message names the cause. It cannot quote an e-mail, because none has been sent yet.
             raise SendError(f"{self.name}: ConnectError: {error}") from error
         except httpx.HTTPError as error:
             raise SendError(f"{self.name}: {type(error).__name__}") from error

@@ -1,7 +1,7 @@
 """How the outbox stores an e-mail: as JSON, encrypted with a key derived from SECRET_KEY. Template-owned.
 
 An e-mail can contain a link that gives access to an account, so a copy of the table must not be readable. The
-recipient is encrypted, too, so that someone who can write to the table cannot send a link elsewhere. Rows
+recipient is also encrypted, so that someone who can write to the table cannot send a link elsewhere. Rows
 outlive releases, so add fields only with defaults, and never rename a field.
 """
 

@@ -43,8 +43,8 @@ MAX_RETRY = 3600.0
 """The maximum number of seconds between attempts to send an e-mail, plus or minus 20 percent. With the
 default MAIL_MAX_ATTEMPTS, retries span about a day, so an e-mail survives a long mail server outage."""
 MAX_WAIT = 86_400.0
-"""An e-mail never has to wait this many seconds for its next attempt. If its row says otherwise, the row was
-written while a clock was wrong. This is much longer than MAX_RETRY, so that a worker with a slow clock does
+"""An e-mail never has to wait this many seconds for its next attempt. If a row says otherwise, it was written
+while a clock was wrong. This is much longer than MAX_RETRY, so that a worker with a slow clock does
 not reschedule e-mails that other workers are sending."""
 LEASE = 8.0
 """Seconds before another worker takes over the e-mail that a killed worker was sending. The workers' clocks
@@ -95,7 +95,7 @@ class Worker:
         """Like `_finished`, but for rows that are kept."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send e-mails until *stop* is set. A send in progress is completed first."""
+        """Send e-mails until *stop* is set. A send in progress is still completed."""
         pause, fault, is_busy = 0.0, Fault(logger, "the mail worker"), True
         async with listening(self._database) as bell:
             while not stop.is_set():

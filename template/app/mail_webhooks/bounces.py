@@ -1,7 +1,7 @@
 """Mailboxes that no longer receive e-mail because an e-mail bounced or the owner complained about one.
 
-A provider reports them, or an SMTP server rejects them as unknown. The worker discards e-mails to them just
-before it would send them, so no request reveals which addresses are marked. A mark is cleared when a link
+A provider reports them, or an SMTP server rejects them as unknown. The worker discards e-mails to a marked
+mailbox just before sending, so no request reveals which addresses are marked. A mark is cleared when a link
 that was e-mailed to the mailbox is used, when a superuser clears it, or with `app mail-webhooks clear`. The
 row is kept so that an older event that arrives late or twice does not mark the mailbox again.
 """
@@ -29,8 +29,8 @@ BOUNCE = "bounce"
 COMPLAINT = "complaint"
 
 KEPT = timedelta(days=365)
-"""How long a mark without an account is kept. If an e-mail bounces after that, the mailbox is marked
-again."""
+"""How long a mark is kept if no account had the address. If an e-mail bounces after that, the mailbox is
+marked again."""
 
 
 class NotMarked(ValueError):
@@ -110,8 +110,8 @@ async def clear(db: AsyncSession, email: str) -> bool:
 
 
 async def clear_by_hand(db: AsyncSession, email: str) -> None:
-    """Like `clear`, but called by superusers and by `app mail-webhooks clear`. The change is recorded in the
-    audit log.
+    """Like `clear`, but for superusers and `app mail-webhooks clear`: the change is recorded in the audit
+    log.
 
     Raises:
         NotMarked: the mailbox is not marked.
@@ -123,7 +123,7 @@ async def clear_by_hand(db: AsyncSession, email: str) -> None:
 
 
 async def remove_old(db: AsyncSession) -> None:
-    """Delete marks without an account that are older than KEPT. An account's marks are deleted with it."""
+    """Delete marks older than KEPT if they belong to no account. An account's marks are deleted with it."""
     old = (BouncedMailbox.user_id.is_(None), BouncedMailbox.bounced_at < clock.now() - KEPT)
     await db.execute(delete(BouncedMailbox).where(*old))
 

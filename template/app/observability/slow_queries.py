@@ -1,4 +1,4 @@
-"""A log of slow queries: the statements, without parameters, that took SLOW_QUERY_MS or longer."""
+"""A log of slow queries: statements that took SLOW_QUERY_MS or longer, without their parameters."""
 
 import logging
 import time

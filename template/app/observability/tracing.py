@@ -1,4 +1,4 @@
-"""Traces and request durations for OpenTelemetry: a span for each request, and within it one for each
+"""Traces and request durations for OpenTelemetry: a span for each request, with a child span for each
 statement.
 
 OTLP_ENDPOINT is the collector's URL. OpenTelemetry's own environment variables, such as
@@ -31,7 +31,7 @@ from app.web.client_ip import is_from_proxy
 _SPAN = "app.span"
 _PARENT = TraceContextTextMapPropagator()
 _TO_SEND = 5.0
-"""Seconds that a collector that does not respond can delay a stop."""
+"""The longest that an unresponsive collector can delay a shutdown, in seconds."""
 
 
 class Tracing:
@@ -106,7 +106,7 @@ def install(app: App) -> None:
     """Trace requests and statements, and send the data to OTLP_ENDPOINT."""
     settings = app.state.settings
     resource = Resource.create({"service.name": settings.app_name, "service.version": app.version})
-    # `close` sends the data. A command does not call it: it serves no requests, so it has nothing to send.
+    # `close` sends the data. Commands do not call it: they serve no requests, so they have nothing to send.
     traces = TracerProvider(resource=resource, shutdown_on_exit=False)
     traces.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{settings.otlp_endpoint}/v1/traces")))
     exporter = OTLPMetricExporter(f"{settings.otlp_endpoint}/v1/metrics")

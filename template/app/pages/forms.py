@@ -124,7 +124,7 @@ class ProfileForm(msgspec.Struct):
 def profile_of(user: User) -> dict[str, str]:
     """The values that the profile page shows."""
     values = {name: getattr(user, name) for name in ProfileForm.__struct_fields__}
-    # As in JSON, so that the form accepts what it shows, such as the value of an enum.
+    # Convert values as JSON does, so that the form accepts what it shows, such as an enum's value.
     plain = msgspec.to_builtins(values, enc_hook=str)
     return {name: "" if value is None else str(value) for name, value in plain.items()}
 
@@ -161,7 +161,7 @@ def _converted[T](values: dict[str, Any], rules: type[T]) -> T:
 
 @contextmanager
 def taken_values_as_errors() -> Generator[None]:
-    """If a value in your own unique column is taken, show the error in the form, not on an error page.
+    """If a value for one of your unique columns is taken, show the error in the form, not on an error page.
 
     Raises:
         InvalidField: the value is taken.
@@ -177,7 +177,7 @@ def taken_values_as_errors() -> Generator[None]:
 def show_again(
     request: Request, template: str, form: msgspec.Struct, error: Exception, **values: Any
 ) -> Response:
-    """Show the form again with the submitted values and errors. The status is 400, so nothing is saved."""
+    """Show the form again with the submitted values and the error. The status is 400, so nothing is saved."""
     given = msgspec.structs.asdict(form)
     kept = {name: value for name, value in given.items() if name not in _PASSWORDS}
     field, sentence = problem_of(error, get_user_manager(request))
@@ -188,7 +188,7 @@ def show_again(
 
 
 def problem_of(error: Exception, users: UserManager | None = None) -> tuple[str, str]:
-    """The field that *error* is about, or an empty string, and the message to show."""
+    """The field that *error* is about (empty if there is none), and the message to show."""
     match error:
         case UserAlreadyExists():
             return "email", _("This e-mail address already has an account.")

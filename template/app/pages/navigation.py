@@ -95,7 +95,7 @@ def _query_of(request: Request) -> dict[str, object]:
 
 
 async def _visitor(request: Request, login: OptionalLogin, found: FoundLogin) -> Login | None:
-    # Users who have yet to set up a second factor are not logged in for the page, but the layout must let
+    # The page treats users who have yet to set up a second factor as not logged in, but the layout must let
     # them log out.
     user = found.user if isinstance(found, Login | SetupRequired) else None
     request.scope[_USER] = user and _copy_of(user)

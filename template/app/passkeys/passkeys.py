@@ -4,8 +4,7 @@ A passkey is a second factor. A passkey that verifies its user with a PIN or a f
 both the password and the second factor. This module knows nothing about HTTP.
 
 You may change the limits below. Keep the order of the statements: the challenge is used up before the
-response is verified and stays used up if the response is rejected, and the account is locked before its
-passkeys.
+response is verified, even if the response is then rejected, and the account is locked before its passkeys.
 """
 
 import logging

@@ -18,9 +18,10 @@ class TaskState(Base):
     claimed_until: Mapped[datetime] = mapped_column(UTCDateTime)
     """All runs due up to this time have been claimed by a process."""
     leased_until: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    """When the lease of the process that is running the task expires. It is renewed during the run."""
+    """When the lease on the task expires. The process running the task renews the lease."""
     started_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     """When the last run finished, or None during a run."""
     error: Mapped[str] = mapped_column(Text, default="")
-    """The last run's exception class, or empty. The message is only logged, because it may be private."""
+    """The exception class if the last run failed; otherwise, empty. The message may be private, so it is only
+    logged."""

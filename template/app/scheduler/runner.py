@@ -77,15 +77,15 @@ class _Runner:
         self._due: datetime | None = None
         """The task is not due before this time. None if not yet known."""
         self._looked_at = datetime.min.replace(tzinfo=UTC)
-        """When `_due` was determined. If the clock has been set back since, it is determined again."""
+        """When `_due` was determined. If the clock is set back after that, `_due` is determined again."""
 
     async def run_if_due(self) -> None:
         if self._due is not None and self._looked_at <= clock.now() < self._due:
             return
         claimed_until = await self._claimed_until()
         now = self._looked_at = clock.now()
-        # If a clock was wrong, run now: otherwise, no run would be due until `claimed_until`. It is not known
-        # which runs were missed.
+        # If a clock was wrong, run now. It is not known which runs were missed, and by its schedule, the task
+        # would not run again before `claimed_until`.
         clock_was_wrong = claimed_until > now + WRONG_CLOCK
         self._due = now if clock_was_wrong else self._task.after(claimed_until)
         if now < self._due or not await self._claim(now, claimed_until):
@@ -167,7 +167,7 @@ class _Runner:
                 fault.ended()
 
     async def _update(self, *conditions: Any, **values: Any) -> bool:
-        """Update the task's row if it meets the conditions. Returns whether it did."""
+        """Update the task's row if it meets the conditions. Returns whether the row was updated."""
         mine = update(TaskState).where(TaskState.name == self._task.name, *conditions)
         async with self._app.state.db.session() as db:
             return await db.scalar(mine.values(**values).returning(TaskState.name)) is not None

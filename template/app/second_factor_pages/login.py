@@ -1,4 +1,4 @@
-"""Ask for a second factor, to finish a login or to confirm one.
+"""Ask for a second factor to finish or confirm a login.
 
 Each page shows the forms of the factors that the account has set up (`parts.py`).
 """
@@ -55,7 +55,8 @@ async def finish_login(
     except WrongFactor as error:
         return await _ask_at_login(request, factors, db, ticket, form.next, {answer.method: str(error)})
     except LoginExpired:
-        # Unlike an error, a response commits: it would store the use of a recovery code and its e-mail.
+        # Unlike an error, a response commits the transaction. That would store the use of a recovery code
+        # and the e-mail about it.
         await db.rollback()
         return _begin_again(request, form.next)
     take_login_key(request)

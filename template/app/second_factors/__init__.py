@@ -1,4 +1,4 @@
-"""Second factors, which a login asks for after the password, and recovery codes for lost factors.
+"""Second factors for logging in, and recovery codes that stand in for lost factors.
 
 The factors are separate features, such as `app/totp`. Start reading in `factors.py`.
 """
@@ -25,7 +25,7 @@ _ = notices
 
 
 def install(app: App) -> None:
-    """Ask for second factors at login. Each factor's own feature adds that factor."""
+    """Ask for second factors at login. Each factor is added by its own feature."""
     app.state.users.second_factors = Factors(app.state.users)
     database = app.state.db
 
@@ -49,4 +49,4 @@ def install(app: App) -> None:
     mounted = Router(prefix=app.state.settings.users_prefix)
     mounted.include_router(router)
     app.include_router(mounted)
-    app.tag_descriptions[TAG] = "Second factors, which a login asks for after the password."
+    app.tag_descriptions[TAG] = "Second factors, an extra step after the password at login."

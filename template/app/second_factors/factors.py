@@ -1,5 +1,4 @@
-"""Manage second factors, and ask for them at login and to confirm a login. This module knows nothing about
-HTTP.
+"""Manage second factors, and ask for them to finish or confirm a login. This module knows nothing about HTTP.
 
 A login with a correct password gets a ticket. Together, the ticket and an answer for one of the account's
 factors start the session. A ticket has no other use. It works once, within five minutes, in the browser that
@@ -118,7 +117,7 @@ class Factor(Protocol):
     name: str
     """The name in the audit log and the list of factors, such as `totp`."""
     method: str
-    """The name of the answer's field, such as `code`. No other factor may have it."""
+    """The name of the answer's field, such as `code`. It must be unique."""
     refusal: str
     """The message shown if the answer is wrong, marked with `N_`."""
 
@@ -147,7 +146,7 @@ class Factors:
         """Offer *factor* from now on.
 
         Raises:
-            ValueError: the method is taken. The other factor would no longer be asked for.
+            ValueError: another factor has the same method and would no longer be asked for.
         """
         if factor.method in (*self._factors, RECOVERY_CODE):
             raise ValueError(f"Two factors have the method {factor.method!r}: {factor.name} needs its own.")

@@ -11,7 +11,7 @@ from app.users.models import SECRET
 
 
 class PendingLogin(Base):
-    """A login with a correct password that still needs its second factor. It expires after five minutes."""
+    """A login that still needs its second factor. It expires after five minutes."""
 
     __tablename__ = "pending_logins"
 

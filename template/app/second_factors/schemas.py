@@ -13,7 +13,7 @@ Text = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class FactorAnswer(Secret):
-    """A response for one of the account's second factors. Exactly one of these fields must be set."""
+    """An answer for one of the account's second factors. Exactly one of these fields must be set."""
 
     code: Annotated[Text, msgspec.Meta(description="A code from an authenticator app.")] = ""
     recovery_code: Text = ""

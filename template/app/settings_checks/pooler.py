@@ -16,13 +16,13 @@ from sqlalchemy import URL, Engine, event
 
 def allow_poolers() -> None:
     """Make every engine in this process, including those of commands and migrations, support these poolers.
-    Importing the settings calls this function, because every engine gets its URL from them."""
+    This is called when the settings are imported, because every engine gets its URL from them."""
     if not event.contains(Engine, "do_connect", _keep_no_statements):
         event.listen(Engine, "do_connect", _keep_no_statements)
 
 
 def is_behind_pooler(url: URL) -> bool:
-    """Whether *url* indicates a pooler. Then LISTEN and prepared statements end with the transaction."""
+    """Whether *url* indicates a pooler, where LISTEN and prepared statements end with the transaction."""
     return url.query.get("prepared_statement_cache_size") == "0"
 
 

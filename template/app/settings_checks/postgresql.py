@@ -111,8 +111,8 @@ def _translate_pooler(query: dict[str, str | tuple[str, ...]]) -> None:
 
 
 def _drop_endpoint(query: dict[str, str | tuple[str, ...]], host: str) -> None:
-    """Drop `options=endpoint=ep-…` if it matches the host name. The option tells Neon which database to use,
-    for clients that do not send the host name in the TLS handshake. asyncpg sends it."""
+    """Drop `options=endpoint=ep-…` if it matches the host name. Neon uses it to select the database
+    for clients that do not send the host name in the TLS handshake. asyncpg sends the host name."""
     options = query.get("options")
     if options is None:
         return
@@ -149,7 +149,7 @@ def is_encrypted(url: URL) -> bool:
 
 
 def hosts_of(url: URL) -> list[str]:
-    """The hosts in *url*, or the host that asyncpg reads from the environment if there are none."""
+    """The hosts in *url*. If there are none, the host that asyncpg reads from the environment."""
     in_query = url.query.get("host", ())
     named: Iterable[str] = (in_query,) if isinstance(in_query, str) else in_query
     hosts = [*filter(None, [url.host]), *(_without_port(each) for each in named)]

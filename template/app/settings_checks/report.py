@@ -20,7 +20,7 @@ _NOT_JSON = frozenset({"dict_type", "list_type", "set_type", "tuple_type"})
 
 
 _SERVERS = {"DATABASE_URL", "REDIS_URL"}
-"""Secrets of which the server is shown. Others are masked: for example, a webhook's path is a secret."""
+"""Secrets whose server is shown. Others are fully masked: for example, a webhook's path is a secret."""
 
 
 class SettingsError(Exception):
@@ -28,9 +28,9 @@ class SettingsError(Exception):
 
 
 class CompleteReport:
-    """A base class of settings. It reports a list or dict that is not JSON like any other invalid value.
+    """A base class for settings. It reports malformed JSON in the same way as any other invalid value.
 
-    pydantic-settings itself would raise an error that names only this setting and hides all other problems.
+    pydantic-settings itself would raise an error that names only that setting and hides all other problems.
     """
 
     @classmethod

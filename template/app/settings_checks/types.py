@@ -78,7 +78,7 @@ def _link(value: str) -> str:
 
 
 def _with_lower_scheme(url: str) -> str:
-    # HTTP:// is http:// too, so production must reject it.
+    # HTTP:// means the same as http://, so production must reject it as well.
     scheme, _, rest = url.partition(":")
     return f"{scheme.lower()}:{rest}"
 
@@ -224,7 +224,7 @@ def _sender(value: str) -> str:
         raise ValueError("must be a single e-mail address")
     name, address = addresses[0]
     try:
-        # Many mail servers accept only ASCII. The domain can be converted, the part before the @ cannot.
+        # Many mail servers accept only ASCII. The domain can be converted, but the part before the @ cannot.
         parts = validate_email(
             address, check_deliverability=False, allow_smtputf8=False, test_environment=True
         )

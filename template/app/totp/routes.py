@@ -55,7 +55,7 @@ TheTotp = Annotated[Totp, Depends(_totp)]
 async def begin_totp(recent: RecentLogin, user: VerifiedUser, totp: TheTotp, db: Db) -> TotpSetup:
     """Start setting up an authenticator app
 
-    Logins do not ask for a code until you have confirmed the app with one.
+    Until you confirm the app with a code, logins do not ask for one.
     """
     secret = await totp.begin(db, user, recent)
     uri = totp.uri(secret, user)

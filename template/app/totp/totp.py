@@ -159,7 +159,7 @@ class Totp:
 
 
 def _is_waiting(row: TotpSecret, session: UserSession) -> bool:
-    # A thief may have read a secret from another login. The owner must never confirm it.
+    # A thief may have read a secret from another login, so the owner must never confirm such a secret.
     return row.confirmed_at is None and row.created_at == session.created_at
 
 

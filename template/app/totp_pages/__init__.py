@@ -1,4 +1,4 @@
-"""The authenticator app pages: set up an app, enter its code at login, and remove it.
+"""The pages for setting up an authenticator app, entering its codes at login, and removing the app.
 
 This folder is yours to change. The rules are in `app/totp`.
 """

@@ -35,8 +35,8 @@ from app.database.batches import delete_batch
 from app.users.user_agents import browser_of
 
 LOGINS = 1000
-"""How many of an account's latest logins determine the browsers that it is known to use. Reading all of them
-would take half a second for an account that a script has logged in to all year."""
+"""How many of an account's latest logins determine its known browsers. Reading all of them would take half a
+second for an account that a script has been logging in to all year."""
 
 type Outcome = Literal["success", "failure"]
 
@@ -136,7 +136,7 @@ async def number_of_failures(db: AsyncSession, user_id: str, event: str, *, sinc
 
 
 async def last_login(db: AsyncSession, user_id: str) -> AuditEvent | None:
-    """The latest successful login of *user_id*, as far back as the log goes."""
+    """The latest successful login of *user_id* that is still in the log."""
     logins = select(AuditEvent).where(
         AuditEvent.user_id == user_id, AuditEvent.event == "login", AuditEvent.outcome == "success"
     )
@@ -167,5 +167,5 @@ async def events_of(
 
 
 async def remove_older_than(db: AsyncSession, moment: datetime) -> int:
-    """Delete a batch of the events older than *moment*. Returns the number deleted."""
+    """Delete a batch of events older than *moment*. Returns the number deleted."""
     return await delete_batch(db, AuditEvent, AuditEvent.at < moment, AuditEvent.at)

@@ -11,7 +11,7 @@ from app.users.exceptions import MailExpired, NoSuchMail
 
 
 async def send_again(db: AsyncSession, message_id: int) -> None:
-    """Requeue an e-mail that was set aside, and reset its number of attempts.
+    """Requeue an e-mail that was set aside, and reset its attempt count.
 
     Raises:
         NoSuchMail: the e-mail was not set aside, or no longer exists.

@@ -103,11 +103,10 @@ def limited_by(row: str) -> Any:
 
 @responds(_TOO_MANY, _NOT_CHECKED)
 async def within_wrong_passwords(request: Request, users: Users) -> None:
-    """On login routes, before the body is read, reject requests from IP addresses with too many wrong
-    passwords.
+    """Reject logins from IP addresses with too many wrong passwords, before the body is read.
 
-    A browser that is known for any account is let through, because the account is not known until the body is
-    read.
+    A browser that is known for any account is let through, because only the body shows which account the
+    login is for.
     """
     if users.limits is not None and not users.device_cookies.is_ours(device_cookie(request)):
         try:

@@ -34,8 +34,8 @@ class DeviceCookies:
 
     A mark contains a MAC of the account's id, the time the mark was made (in seconds), and a MAC of those two
     values plus the account's `password_version`. Both MACs also cover the browser's id. A mark expires after
-    `LIFETIME`, or when the password changes. So an attacker who once logged in becomes a stranger again when
-    the owner sets a new password.
+    `LIFETIME`, or when the password changes. So the browser of an attacker who once logged in is no longer
+    known after the owner sets a new password.
     """
 
     def __init__(self, keys: KeyRing) -> None:
@@ -48,7 +48,7 @@ class DeviceCookies:
         return bool(rest) and self._has_made(rest[0], "seal", browser)
 
     def id_for(self, cookie: str, user_id: str, password_version: int) -> str:
-        """The id of the browser if it is known for the account, else an empty string."""
+        """The id of the browser if it is known for the account; otherwise, an empty string."""
         if not self.is_ours(cookie):
             return ""
         browser, _, *marks = cookie.split(".")

@@ -216,7 +216,7 @@ NOTICES = {
         N_("If this was not you, contact us."),
     ),
 }
-"""The security notices, keyed by event. Change their wording freely. The text around them is in `emails/`."""
+"""The security notices, keyed by event. You may reword them. The text around them is in `emails/`."""
 
 _OUTLIVE_THE_ACCOUNT = {"account_deleted", "email_changed"}
 """Notices that are sent even if the account has been deleted. Otherwise, a thief could change the address and
@@ -231,7 +231,7 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
     db = session_of(user)
     services, client, text = services_of(user), client_of_session(db), (NOTICES | NOTICES_OF_FEATURES)[notice]
     if actor_of(db).id not in ("", user.id):
-        # A superuser acted. The owner must not learn the superuser's IP address and browser.
+        # A superuser acted. The owner must not learn the superuser's IP address or browser.
         client = Client()
     heading = _(text.heading)
     values = {
@@ -335,7 +335,7 @@ async def send_password_reset_email(
     renderer: TemplateRenderer | None = None,
     context: dict[str, Any] | None = None,
 ) -> None:
-    """Send the address *to* a link to set a new password.
+    """Send a link to set a new password to the address *to*.
 
     Raises:
         ValueError: *reset_url_template* does not contain {token}.

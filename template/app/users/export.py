@@ -3,10 +3,10 @@
 The export covers every table with a foreign key to the accounts table, including your own tables. To leave
 out a column, such as a hash, mark it with `info=SECRET`.
 
-An account may have a million rows, so the document is written one batch of rows at a time. The batch is small
-if its rows can be large. Each batch is read in its own database session, so a slow client does not hold a
-connection. The batches are read at different times, so a row that is added or deleted during the export may
-or may not be in the document.
+An account may have a million rows, so the document is written one batch of rows at a time. Batches are small
+for tables whose rows can be large. Each batch is read in its own database session, so a slow client does not
+hold a connection. The batches are read at different times, so a row that is added or deleted during the
+export may or may not be in the document.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -32,7 +32,7 @@ _json = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def everything_about(services: Services, user: User) -> AsyncGenerator[bytes]:
-    """An `Export` as JSON, in chunks: the account, the rows that refer to it and its events. Columns marked
+    """An `Export` as JSON, in chunks: the account, the rows that refer to it, and its events. Columns marked
     SECRET are left out."""
     return _document(services, user.id)
 

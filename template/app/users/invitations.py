@@ -2,7 +2,7 @@
 invitation.
 
 An invitation is a row, and the token in its link contains the row's id. Using the link deletes the row, so
-the link works only once. A new invitation for an address replaces the older one. This module knows nothing
+the link works only once. A new invitation for an address replaces any older one. This module knows nothing
 about HTTP.
 """
 

@@ -1,9 +1,9 @@
 """The tokens in e-mailed links: 83 characters, signed, and valid for one purpose.
 
 A token is `mt_`, followed by the base64url encoding of a packed struct and its HMAC-SHA-256 (truncated to 128
-bits). It contains the id of the account or invitation, the user's `password_version` and a digest of the
-address that it was sent to, so a new password or address invalidates it. Each purpose has its own key. You
-may change the lifetimes (in the settings), but keep the checks.
+bits). The struct contains the id of the account or invitation, the user's `password_version` and a digest of
+the address that the token is sent to, so a new password or address invalidates the token. Each purpose has
+its own key. You may change the lifetimes (in the settings), but keep the checks.
 """
 
 import base64

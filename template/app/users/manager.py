@@ -138,7 +138,7 @@ class UserManager:
     notify: Notify | None = None
     send_email_change: SendEmailChange | None = None
     deletion_grace: timedelta = timedelta()
-    """How long after requesting deletion the owner can cancel it by logging in."""
+    """How long the owner can still cancel a requested deletion by logging in."""
     send_invitation: SendInvitation | None = None
     registration: Registration = "open"
     login_requires_verification: bool = False
@@ -196,7 +196,7 @@ class UserManager:
     # Registration
 
     async def register(self, db: AsyncSession, *, email: str, password: str, **extra: Any) -> User | None:
-        """Register an account. Returns None if the address is taken and the response must not reveal it.
+        """Register an account. Returns None if the address is taken and the response must not reveal that.
 
         With `registration="private"`, the owner of a taken address gets an e-mail instead. This takes as much
         work as creating an account. *extra*: values for your own columns.
@@ -275,10 +275,10 @@ class UserManager:
         return user
 
     async def _try_columns(self, db: AsyncSession, extra: dict[str, Any]) -> None:
-        """Raise the database's error if it rejects *extra*, for example because a user name is taken.
+        """Raise the database's error if *extra* is rejected, for example because a user name is taken.
 
-        Otherwise, only free addresses would get this error, which would reveal that the others are taken. The
-        trial account is rolled back.
+        Otherwise, this error would occur only for free addresses, which would reveal that the others are
+        taken. The trial account is rolled back.
         """
         if not extra:
             return
@@ -402,7 +402,7 @@ class UserManager:
         return bool(self._known_browser(cookie, user))
 
     def _known_browser(self, cookie: str, user: User | None) -> str:
-        """The browser's id if it has used the account since the password was set, else an empty string."""
+        """This browser's id, or an empty string if it has not used the account since the password was set."""
         return self.device_cookies.id_for(cookie, user.id, user.password_version) if user is not None else ""
 
     async def _count_failure(self, db: AsyncSession, user: User | None, known: str) -> None:
@@ -477,10 +477,10 @@ class UserManager:
     ) -> User:
         """Mark the address that *token* was sent to as verified.
 
-        An attacker can register another person's address and wait for its owner to verify it. So the password
-        is kept only if a *login*, the *password* or the *browser* proves that the same person created the
-        account. Otherwise the password stops working, every session ends, and a link to set a new password is
-        e-mailed.
+        An attacker could register another person's address and wait for its owner to verify it. So the
+        password is kept only if a *login*, the *password* or the *browser* proves that the same person
+        created the account. Otherwise, the password stops working, every session ends, and a link to set a
+        new password is e-mailed.
 
         Raises:
             TokenError: the token is invalid, expired or used, or the address has since changed.
@@ -752,7 +752,8 @@ class UserManager:
     async def log_out_with(self, db: AsyncSession, refresh_token: str) -> None:
         """Like `log_out`, but for a client whose access token has expired.
 
-        A refresh token that another tab has since rotated is accepted too. Any other token has no effect.
+        This works even if another tab has since rotated the token. A token without a live session has no
+        effect.
         """
         try:
             session, user = await self.sessions.by_issued_token(db, refresh_token)
@@ -855,7 +856,7 @@ class UserManager:
             raise WrongPassword(field="current_password")
         issued = await self.sessions.reissue(db, session, user)
         if await self.factor_methods_of(db, user):
-            # If the account has a second factor, the password is not enough to make a login recent.
+            # If the account has a second factor, the password alone does not make the session recent.
             issued.session.authenticated_at = session.authenticated_at
         audit.record(db, "password_change", user.id, method="password")
         await self.send_notice(user, "password_changed")
@@ -909,8 +910,8 @@ class UserManager:
             await self.limits.count("request_email_change", account=user.id)
         may_mail = await self._may_mail("request_email_change", new_email)
         is_free = await self.get_by_email(db, new_email) is None
-        # A taken address is stored too, so that neither the response time nor the export reveals that it is
-        # taken. No link is sent to it.
+        # Store the address even if it is taken, so that neither the response time nor the export reveals
+        # that. No link is sent to a taken address.
         if not await self._change_once(db, user, pending_email=new_email):
             raise SessionEnded
         if is_free and may_mail:
@@ -940,7 +941,7 @@ class UserManager:
     ) -> User:
         """Change the address to the pending one. Other sessions end, and e-mailed links stop working.
 
-        The link is not enough: a typo may have sent it to a stranger, and whoever owns the address can set a
+        The link alone is not enough: because of a typo, it may have gone to a stranger, who could then set a
         new password. So the owner must be logged in (*login*) or enter the *password*.
 
         Raises:
@@ -1086,17 +1087,17 @@ class UserManager:
             raise
 
     async def _may_mail(self, row: str, email: str) -> bool:
-        """Whether another e-mail may be sent to *email*. Addresses without an account are counted the same
-        way."""
+        """Whether another e-mail may be sent to *email*. Addresses without an account are counted in the
+        same way."""
         return self.limits is None or await self.limits.allows(row, mailbox=mailbox_of(email))
 
     async def _may_mail_owner(self, db: AsyncSession, row: str, email: str) -> bool:
-        """Whether another e-mail that anyone can request may be sent to the owner of *email*'s account.
+        """Whether the owner of *email*'s account may be sent another e-mail that anyone can request.
 
-        A verified account has its own count, so that requests for the mailbox's other addresses, such as
-        `ada+x@…`, do not use it up. All unverified accounts of a mailbox share one count, because anyone can
-        register any number of them. Addresses without an account have separate counts, which keeps the work
-        the same.
+        A verified account has its own limit, so that requests for the mailbox's other addresses, such as
+        `ada+x@…`, do not use it up. All unverified accounts of a mailbox share one limit, because anyone can
+        register any number of them. Requests for addresses without an account are counted separately, so
+        that every request takes the same work.
         """
         if self.limits is None:
             return True
@@ -1126,7 +1127,7 @@ class UserManager:
     async def lock(self, db: AsyncSession, user: User) -> bool:
         """Read *user* again and lock it until the transaction ends. Returns False if the account no longer
         exists."""
-        # Only the account: PostgreSQL cannot lock the rows that a relationship adds with an outer join.
+        # Lock only the account: PostgreSQL cannot lock the rows that a relationship adds with an outer join.
         this_table = {"of": self.model}
         current = await db.get(self.model, user.id, populate_existing=True, with_for_update=this_table)
         return current is not None
@@ -1144,8 +1145,8 @@ class UserManager:
 
         *is_verified*: whether the account was verified before the event.
 
-        An attacker can register another person's address and trigger notices to it. So unverified accounts
-        share one count per mailbox. A verified account has its own counts, which strangers cannot use up.
+        An attacker could register another person's address and trigger notices to it. So unverified accounts
+        share one limit per mailbox. A verified account has its own limits, which strangers cannot use up.
         """
         if self.notify is None:
             return

@@ -52,8 +52,8 @@ class User(Base):
     is_verified: Mapped[bool] = mapped_column(Boolean, default=False)
     is_superuser: Mapped[bool] = mapped_column(Boolean, default=False)
     password_version: Mapped[int] = mapped_column(Integer, default=0)
-    """Each increase invalidates all earlier tokens and sessions. It increases when, for example, the password
-    or the e-mail address changes or the account is disabled."""
+    """Increases when, for example, the password or the e-mail address changes or the account is disabled.
+    Each increase invalidates all earlier tokens and sessions."""
     failed_logins: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     """The number of consecutive wrong passwords from unknown browsers. A login or new password resets it."""
     must_reset_password: Mapped[bool] = mapped_column(Boolean, default=False, server_default="0")

@@ -1,4 +1,4 @@
-"""The rate limits for the users routes, in one table. Change the numbers freely.
+"""The rate limits for the users routes, in one table. You may change the numbers.
 
 `"10/15m"` allows a burst of ten, then one every 90 seconds. If several rates are given, separated by commas,
 all of them apply. `app/limits` keeps the counts, in Redis if REDIS_URL is set. SECURITY.md shows this table,
@@ -45,7 +45,7 @@ LIMITS = {
     "confirm": Limit(ip="60/10m"),
     "change_password": Limit(ip="60/10m"),
     "update_profile": Limit(ip="60/10m"),
-    # account: for verified accounts, so that requests for `ada+x@…` do not use up the limit of `ada@…`.
+    # account: applies only to verified accounts. Requests for `ada+x@…` do not count toward it.
     "request_verify": Limit(ip="20/h", account="5/h", mailbox="5/h"),
     "verify": Limit(ip="60/10m"),
     "request_password_reset": Limit(ip="20/h", account="5/h", mailbox="5/h"),
@@ -59,8 +59,8 @@ LIMITS = {
     "notice": Limit(account="5/h", mailbox="5/h"),
     # Notices about sessions that ended because the account had too many of them (MAX_SESSIONS).
     "session_limit": Limit(mailbox="1/d"),
-    # Wrong passwords on all routes share one count. Correct passwords are not counted.
-    # A browser that is known for the account has a separate count, which strangers cannot use up.
+    # Wrong passwords on all routes count toward the same limits. Correct passwords are not counted.
+    # A browser that is known for the account has a separate limit, which strangers cannot use up.
     # The daily rate of ip_and_account keeps one IP address from using up the account's rate and locking the
     # owner out.
     "wrong_password": Limit(
@@ -152,7 +152,7 @@ class Limits:
                 raise TooManyRequests(wait, TOO_MANY_GUESSES)
 
     async def begin_attempt(self, *, account: str, ip: str, known: str = "") -> Attempt:
-        """Count a password as wrong before it is checked, so that simultaneous attempts are counted too.
+        """Count a password as wrong before it is checked, so that simultaneous attempts are all counted.
 
         *known*: the known browser or session. Its wrong passwords also count toward the account's limit.
         Strangers' wrong passwords do not count toward the browser's limit.

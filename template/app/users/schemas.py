@@ -16,7 +16,7 @@ from app.users.user_agents import browser_of
 # Your own imports go below; template updates never touch them.
 # isort: split
 
-# Generous bounds that stop absurd input early. The rules are in email_addresses.py and passwords/.
+# Generous bounds that reject absurd input early. The rules are in email_addresses.py and passwords/.
 EmailText = Annotated[str, msgspec.Meta(max_length=320, description="An e-mail address.")]
 PasswordText = Annotated[
     str,
@@ -249,9 +249,9 @@ class UserQuery(msgspec.Struct):
 class UserUpdate(msgspec.Struct):
     """The fields that superusers can change. Omitted fields keep their values.
 
-    The password and the e-mail address are not among them, because only the owner can change them. Each of
-    your own fields is stored in the column of the same name. Its type must include `msgspec.UnsetType` and
-    its default must be `msgspec.UNSET`.
+    Only the owner can change the password and the e-mail address, so they are not included. Each of your own
+    fields is stored in the column of the same name. Its type must include `msgspec.UnsetType` and its default
+    must be `msgspec.UNSET`.
     """
 
     is_active: bool | None = None

@@ -1,8 +1,8 @@
 """Issue, find, rotate and revoke sessions. No other module does this. This module knows nothing about HTTP.
 
 A session is alive while its user is active, it has not been revoked, its `password_version` matches the
-user's, and neither of its two limits has been reached: the idle limit, counted from when it was last seen,
-and the absolute limit, counted from when it started. The UPDATE that sets a new password also increases
+user's, and neither of its two limits has been reached. The idle limit is counted from when the session was
+last seen, and the absolute limit from when it started. The UPDATE that sets a new password also increases
 `password_version`, which ends every session.
 
 The client holds a token of the form `id.secret`:
@@ -76,7 +76,8 @@ class SessionLimits:
     refresh at the same time."""
     recent: timedelta = timedelta(minutes=10)
     most: int = 50
-    """Maximum number of sessions per account. A login beyond this ends the least recently used session."""
+    """Maximum number of sessions per account. A login that would exceed it ends the least recently used
+    session."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ class Sessions:
         """Set `last_seen_at` to now."""
         now = clock.now()
         await _change(db, session, UserSession.last_seen_at <= now - SEEN_EVERY, last_seen_at=now)
-        # Update the loaded row too, but do not mark it dirty, because that would cause a second UPDATE.
+        # Also update the loaded row, but do not mark it dirty, because that would cause a second UPDATE.
         set_committed_value(session, "last_seen_at", now)
 
     async def rotate(self, db: AsyncSession, token: str) -> IssuedSession:
@@ -281,7 +282,7 @@ class Sessions:
         return None
 
     async def reissue(self, db: AsyncSession, session: UserSession, user: User) -> IssuedSession:
-        """Replace *session* with a new one that keeps its absolute limit. The old tokens stop working
+        """Replace *session* with a new one that has the same absolute limit. The old tokens stop working
         immediately.
 
         Raises:
@@ -319,7 +320,8 @@ class Sessions:
         return await _change(db, session, UserSession.revoked_at.is_(None), revoked_at=clock.now())
 
     async def revoke_surplus(self, db: AsyncSession, user: User) -> list[str]:
-        """End the least recently used sessions of *user* until there is room for one more. Returns their ids.
+        """End the least recently used sessions of *user* until there is room for one more. Returns the ids of
+        the ended sessions.
 
         The caller must have locked the account.
         """
@@ -362,7 +364,7 @@ class Sessions:
     async def remove_expired(self, db: AsyncSession) -> int:
         """Delete a batch of sessions that are past their limits. Returns the number deleted.
 
-        A revoked session is also kept until it reaches one of its limits.
+        Even a revoked session is kept until it reaches one of its limits.
         """
         now, deleted = clock.now(), 0
         # Check one limit at a time, because each column has its own index.

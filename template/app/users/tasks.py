@@ -46,7 +46,7 @@ def install(app: App, manager: UserManager) -> None:
                 logger.exception("an account whose grace period has passed is still in use")
                 skipped += 1
             except Exception as error:
-                # A hook raised, for example. Continue with the other accounts.
+                # For example, a hook raised an exception. Continue with the other accounts.
                 if failed == _MAX_FAILURES or lacks_migration(error) or is_unavailable(error):
                     raise
                 logger.exception("an account whose grace period has passed could not be deleted")

@@ -69,8 +69,8 @@ class UserTokens:
         self._invitation = self._mail_tokens(INVITATION_TYPE, config.invitation_ttl_seconds)
         keys = self.keys_for(ACCESS_TYPE).keys
         self._access, *self._older = [self._issuer(ACCESS_TYPE, each) for each in keys]
-        # Access tokens whose signature has been verified. A client sends the same token for minutes, and
-        # verifying it takes longer than the query for its session, which still runs every time.
+        # Access tokens whose signatures have been verified. A client sends the same token for minutes, and
+        # verifying it takes longer than the session query, which still runs every time.
         self._known: dict[str, tuple[str, str, int]] = {}
 
     # Address verification
@@ -198,8 +198,8 @@ class UserTokens:
 def _checked(issuer: TokenIssuer, token: str) -> dict[str, Any]:
     """The claims of a token with a valid signature, type, audience and lifetime.
 
-    hawkapi-auth accepts tokens without `exp`, `iat` or `sub`. Ours always contain all three, and `sid`. It
-    also rejects tokens from a machine whose clock is a fraction of a second ahead.
+    hawkapi-auth accepts tokens without `exp`, `iat` or `sub`, and rejects tokens from a machine whose clock
+    is a fraction of a second ahead. Our tokens always contain all three claims, and `sid`.
     """
     config = issuer.config
     try:
@@ -209,7 +209,7 @@ def _checked(issuer: TokenIssuer, token: str) -> dict[str, Any]:
             algorithms=[config.algorithm],
             audience=config.audience,
             issuer=config.issuer,
-            # The clock of the machine that issued the token may be slightly ahead of this one's.
+            # The clock of the machine that issued the token may be slightly ahead of this machine's.
             options={"verify_iat": False},
         )
     except jwt.InvalidTokenError as error:

@@ -23,8 +23,8 @@ def in_groups(code: str) -> str:
 
 
 def letters_of(typed: str) -> str:
-    """The code in *typed*, which may be in lower case and contain hyphens and spaces. Empty if it is much too
-    long."""
+    """The code in *typed*, which may be in lower case and contain hyphens and spaces. Returns an empty string
+    if *typed* is longer than `MAX_LENGTH`."""
     if len(typed) > MAX_LENGTH:
         return ""
     return "".join(letter for letter in typed.upper() if letter in LETTERS)

@@ -19,7 +19,7 @@ def browser_of(user_agent: str) -> str:
     """
     agent, system = parse_user_agent(user_agent), parse_os(user_agent)
     # For bots and apps that use CFNetwork, ua-parser returns up to 200 characters of the header, which could
-    # be a sentence or a link. Anyone can have them e-mailed to any address.
+    # be a sentence or a link. Anyone could have that text e-mailed to any address.
     if agent is None or " CFNetwork" in user_agent or _BOT.search(agent.family):
         name = re.split(r"[\s/.:@]", user_agent.strip(), maxsplit=1)[0]
     else:

@@ -72,7 +72,7 @@ def response_has_begun(scope: Scope) -> bool:
 
 
 def request_id_of(scope: Scope) -> str:
-    """The request's id, also available to layers outside all middleware. Empty until `log_requests` runs."""
+    """The request's id. Layers outside all middleware can also read it. Empty until `log_requests` runs."""
     exchange = scope.get(_EXCHANGE)
     return "" if exchange is None else exchange.request_id
 
@@ -115,7 +115,7 @@ def log_requests(app: Application) -> Application:
 
 
 def _request_id(scope: Scope) -> str:
-    """The id sent by a trusted proxy, so that its log and ours match, or else a new id."""
+    """The id sent by a trusted proxy, so that its log and ours match; otherwise, a new id."""
     if is_from_proxy(scope):
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         if _CLEAN_ID.fullmatch(text := given.decode("latin-1")):

@@ -98,5 +98,5 @@ def _plain(text: str) -> str:
 
 
 def _is_proxy(address: str, trusted: list[IPv4Network | IPv6Network]) -> bool:
-    # Only a proxy on the same machine connects without an address: through a Unix socket.
+    # Only a proxy that connects through a Unix socket on the same machine has no address.
     return not address or any(ip_address(address) in network for network in trusted)

@@ -2,7 +2,7 @@
 
     set_cookie(request, "theme", "dark", max_age=86400)
 
-works for every response, including errors and streams, because the application adds the headers itself.
+This works for every response, including errors and streams, because the application adds the headers itself.
 
 `request.cookies` contains the request's cookies, as `read_cookies` returns them.
 """

@@ -28,7 +28,7 @@ def require_same_origin(request: Request) -> None:
     another site is rejected even if the site is listed in CORS_ORIGINS.
 
     Raises:
-        CrossSiteRequest: the request may come from another site.
+        CrossSiteRequest: the request may have come from another site.
     """
     if request.method in _SAFE_METHODS:
         return

@@ -72,7 +72,7 @@ def begins_outage(error: BaseException) -> bool:
     """Whether *error* starts a database outage. Only an outage's first error is logged with a traceback."""
     global _last_failure
     if lacks_migration(error):
-        # SQLite reports a missing table as an operational error too, but waiting does not help.
+        # SQLite also reports a missing table as an operational error, but waiting does not help.
         return True
     now, before = monotonic(), _last_failure
     _last_failure = now

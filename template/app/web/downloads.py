@@ -8,8 +8,8 @@ def attachment(filename: str) -> str:
 
         return Response(content, headers={"Content-Disposition": attachment("Übersicht.pdf")})
 
-    Headers are ASCII text, so a name with other characters is sent twice: encoded, and with underscores for
-    old browsers.
+    Headers are ASCII text, so a name with other characters is sent twice: once encoded and once, for old
+    browsers, with underscores.
     """
     plain = "".join(each if " " <= each <= "~" and each not in '"\\' else "_" for each in filename)
     header = f'attachment; filename="{plain}"'

@@ -59,8 +59,7 @@ async def livez(request: Request) -> Health:
 
 @router.get("/readyz", include_in_schema=False)
 async def readyz(request: Request) -> JSONResponse:
-    """Whether everything that requests depend on is available. Add checks with
-    `@app.readiness_check("name")`."""
+    """Whether everything that requests need is available. Add checks with `@app.readiness_check("name")`."""
     checks = request.scope["app"].readiness_checks
     # Run all checks concurrently, so that several hanging checks take no longer than one.
     results = await asyncio.gather(*(_result_of(name, check) for name, check in checks.items()))

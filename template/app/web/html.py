@@ -5,7 +5,7 @@ adds its template folder in `install`:
 
     app.state.html.add_folder(Path(__file__).parent / "templates")
 
-and a handler returns `html_page(request, "welcome.html", name=user.name)`.
+A handler returns `html_page(request, "welcome.html", name=user.name)`.
 """
 
 import base64
@@ -31,7 +31,7 @@ _REPLACEABLE = {"here"}
 
 
 class HtmlPages:
-    """Renders the templates in all folders. If several folders have a layout, the one added last is used."""
+    """Renders the templates in all folders. If several folders have a layout, the folder added last wins."""
 
     def __init__(self, app_name: str) -> None:
         self._loader = FileSystemLoader([_TEMPLATES])
@@ -96,11 +96,11 @@ class HtmlPages:
     ) -> Response:
         """Render the page *template* with *values*, in the request's language.
 
-        *cache*: render the page once for all visitors with the same values. Use it only if the template does
-        not depend on anything else, such as the time. It has no effect for logged-in visitors.
+        *cache*: render the page once per set of values and share it among visitors. Use this only if the
+        template does not depend on anything else, such as the time. It has no effect for logged-in visitors.
 
         Raises:
-            ValueError: the layout needs one of the names in *values* for itself.
+            ValueError: the layout itself uses one of the names in *values*.
 
         A page's URL may contain a token, so the page is not stored (`no-store`). It may load only what its
         layout needs, and submit forms only to this site (ASVS 3.4.3, 14.3.2). `app/web/middleware.py` adds

@@ -86,7 +86,7 @@ def build_stack(app: Application, settings: Settings | None) -> Application:
 
 
 def allow_cookies(app: Application, origins: frozenset[bytes]) -> Application:
-    """Let pages on the same site whose origin is in *origins* send cookies and read the response.
+    """Let same-site pages whose origin is in *origins* send cookies and read the response.
 
     The browser determines which origins are on the same site (Sec-Fetch-Site). If an origin in
     CORS_ORIGINS belongs to another site, its pages must send access tokens instead. A preflight request has
@@ -160,10 +160,10 @@ def well_formed(app: Application) -> Application:
     """Make every response valid HTTP, keep private responses out of caches, and add the cookies.
 
     CR, LF and NUL are removed from header values, because they could end the header (CWE-113). A 204 or 304
-    has no body and no header that describes one (RFC 9110, sections 8.6 and 15.3.5). Caches do not store JSON
-    unless the handler allows it, because it may contain personal data or tokens (RFC 6749, section 5.1; ASVS
-    14.3.2). The same applies to every response to a logged-in user. A response that sets a cookie is never
-    stored: a cache would give the cookie to other users (CVE-2025-48947).
+    has no body and no header that describes one (RFC 9110, sections 8.6 and 15.3.5). JSON is not cached
+    unless the handler allows this, because it may contain personal data or tokens (RFC 6749, section 5.1;
+    ASVS 14.3.2). The same applies to every response to a logged-in user. A response that sets a cookie is
+    never cached: a cache could give the cookie to other users (CVE-2025-48947).
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -200,9 +200,9 @@ def _checked(scope: Any, send: Any, cookies: list[tuple[bytes, bytes]]) -> Any:
 
 
 def strict_transport_security(settings: Settings | None) -> bytes:
-    """The value of the Strict-Transport-Security header (RFC 6797; ASVS 3.4.1), or empty for no header.
+    """The value of the Strict-Transport-Security header (RFC 6797; ASVS 3.4.1). Empty if it is not sent.
 
-    It is sent only in production: a browser that has seen the header uses only HTTPS for this host name until
+    The header is sent only in production: a browser that has seen it uses only HTTPS for this host name until
     `max-age` has passed.
     """
     if settings is None or settings.environment != "production" or not settings.hsts_max_age:
@@ -324,7 +324,7 @@ def check_host(app: Application, allowed: Iterable[str]) -> Application:
     A request may also name a host in its target (`GET http://name/ HTTP/1.1`, or `:authority` in HTTP/2).
     That name takes precedence over the Host field (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1). Granian
     2.8 forwards it as Host if there is no Host field and drops it otherwise. The two cannot be compared here,
-    so the Host field is used: a proxy must set it to the name that it used for routing.
+    so the Host field is used: a proxy must set that field to the name it used for routing.
     """
     names = frozenset(allowed)
     as_sent = frozenset(f"[{name}]".encode() if ":" in name else name.encode() for name in names)
@@ -433,7 +433,7 @@ class _Clock:
         self.limit = asyncio.timeout(response)
 
     def allow(self, seconds: float) -> None:
-        """Allow *seconds* for receiving the body instead. Routes that accept large files need this."""
+        """Replace BODY_TIMEOUT with *seconds* for this request. Routes that accept large files need this."""
         self.body_limit = self._body_left = seconds
 
     async def receive(self) -> Message:

@@ -46,7 +46,7 @@ class Page[T](msgspec.Struct):
 
 
 class PageQuery(msgspec.Struct):
-    """The query parameters of a list. Subclass it to add filters or to change the limits."""
+    """The query parameters that a list accepts. Subclass this to add filters or to change the limits."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
     cursor: Annotated[
@@ -62,7 +62,7 @@ def page_query(model: type[PageQuery]) -> Reader:
 
 
 Paging = Annotated[PageQuery, Depends(page_query(PageQuery))]
-"""The parameter type for handlers whose list has no other query parameters."""
+"""The parameter type for list handlers that have no other query parameters."""
 
 
 async def paginate[Row, Item](
@@ -79,10 +79,10 @@ async def paginate[Row, Item](
     that the order is unambiguous. *show*: converts a row into the item to send.
 
     Raises:
-        Problem: the cursor belongs to a list of another table or in another order, or was modified (400,
+        Problem: the cursor was modified, or it belongs to a list with another table or order (400,
             `invalid_cursor`).
-        ValueError: a list cannot be sorted by a column in *by*, or *rows* joins a collection. The message
-            says what to change.
+        ValueError: *by* contains a column that cannot be used for sorting, or *rows* joins a collection. The
+            message says what to change.
     """
     columns, descending = _order(rows, by)
     directed = [each.desc() if down else each.asc() for each, down in zip(columns, descending, strict=True)]

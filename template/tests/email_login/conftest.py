@@ -38,7 +38,7 @@ def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
 
 
 class Person:
-    """A browser or another client, with its own cookies."""
+    """A browser or other client, with its own cookies."""
 
     def __init__(self, client: httpx.AsyncClient, outbox: Outbox) -> None:
         self.client = client
@@ -55,7 +55,7 @@ class Person:
         return [code for mail in await self._outbox() for code in codes_in(mail.text_body)][-1]
 
     async def enter(self, request_id: str, code: str, kind: str = "", **body: object) -> httpx.Response:
-        """The response to *code*. *kind*: `/cookie`, or empty for a bearer session."""
+        """The response to entering *code*. *kind*: `/cookie`, or empty for a bearer session."""
         return await self.client.post(f"/users/login/email/{request_id}{kind}", json={"code": code} | body)
 
     async def log_in(self, kind: str = "", **body: object) -> httpx.Response:

@@ -208,7 +208,7 @@ async def test_expired_requests_are_removed(ada, person, wait, db, number_of_req
 async def test_a_periodic_task_removes_expired_requests(
     app, ada, person, wait, db, number_of_requests, monkeypatch
 ):
-    """A batch at a time, because anyone can request codes."""
+    """Rows are removed in batches, because anyone can request codes."""
     monkeypatch.setattr(batches, "BATCH", 1)
     for _ in range(3):
         await person.ask()

@@ -31,12 +31,12 @@ SILENT = pytest.mark.parametrize(
     ],
     ids=["unknown", "inactive", "unverified", "must reset", "deleted"],
 )
-"""Accounts that are not sent a code."""
+"""Accounts to which no code is sent."""
 
 
 @pytest.fixture
 def make_silent(make_user):
-    """`email = await make_silent(account)`: an address that is not sent a code."""
+    """`email = await make_silent(account)`: an address to which no code is sent."""
 
     async def make(account):
         email = "silent@example.com"
@@ -326,7 +326,7 @@ async def test_guesses_are_limited_per_ip_address_before_the_body_is_read(app, m
 
 @KINDS
 async def test_another_browser_cannot_use_the_code(ada, person, make_person, kind):
-    """Checklist 17: an attacker requests the code and a victim uses it, or the reverse (CVE-2026-7507)."""
+    """Checklist 17: neither attacker nor victim can use a code that the other requested (CVE-2026-7507)."""
     request_id = await person.ask()
     code = await person.code()
     stranger, with_a_key = make_person("another browser"), make_person()

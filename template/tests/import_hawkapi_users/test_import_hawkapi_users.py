@@ -114,7 +114,7 @@ def database(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def sqlite(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A SQLite file that replaces the database, no matter which database the other tests use."""
+    """The URL of a SQLite file that the commands use, whichever database the other tests use."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'old.db'}"
     monkeypatch.setenv("DATABASE_URL", url)
     return url
@@ -228,7 +228,7 @@ def test_accounts_are_imported_unchanged(run_import: Import, database: str, name
 
 
 def test_models_and_database_agree_after_the_import(database: str):
-    """Your own migrations run too. They must not rely on existing accounts, so the table is empty."""
+    """Your own migrations also run. They must not rely on existing accounts, so the table is empty."""
     execute(database, library_table("accounts").create)
 
     imported = CliRunner().invoke(cli, ["import-hawkapi-users", "--table", "accounts", "--yes"])

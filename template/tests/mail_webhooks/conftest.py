@@ -44,7 +44,7 @@ def event(kind: str = "email.bounced", email: str = EMAIL, ago: float = 0, **dat
 
 @pytest.fixture
 async def provider(other_client: OtherClient) -> httpx.AsyncClient:
-    """A client of an application that knows the provider's secret."""
+    """A client of an application that is configured with the provider's secret."""
     return await other_client(resend_webhook_secret=SECRET)
 
 

@@ -1,4 +1,4 @@
-"""A mailbox that bounces, or whose owner complains, receives no more e-mail until the mark is cleared."""
+"""Once a mailbox bounces or its owner complains, it receives no more e-mail until its mark is cleared."""
 
 import asyncio
 from collections.abc import Callable

@@ -43,7 +43,7 @@ def measured(build_app, app):
 
 @pytest.fixture
 def value_of(measured):
-    """`value_of("mails", status="dead")`: the value of a metric, or None if these labels have none."""
+    """`value_of("mails", status="dead")`: the metric's value for these labels, or None if it has none."""
     registry = metrics_of(measured.state).registry
     return lambda name, **labels: registry.get_sample_value(name, labels)
 
@@ -98,7 +98,7 @@ def traced(build_app, spans):
 
 @pytest.fixture
 def reports(monkeypatch):
-    """The reports, as text, that would be sent to Sentry."""
+    """The reports that would be sent to Sentry, as text."""
     sent: list[str] = []
 
     class Kept(Transport):
@@ -279,7 +279,7 @@ async def test_a_slow_query_is_logged_without_its_values(build_app, caplog):
 
 
 async def test_a_slow_query_that_fails_is_logged(build_app, caplog):
-    """The slowest statements of all are those that DATABASE_TIMEOUT ends."""
+    """The slowest statements are those that DATABASE_TIMEOUT aborts."""
     app = build_app(slow_query_ms=0)
 
     async with app.state.db.session(commit=False) as session:

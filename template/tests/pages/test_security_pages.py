@@ -114,7 +114,7 @@ async def test_private_registration_does_not_reveal_who_is_registered(
 
 @pytest.mark.parametrize("next", HOSTILE)
 async def test_an_unsafe_return_path_is_replaced(browser, log_in, make_user, next):
-    """Checklist 24 (CWE-601): this applies in the form, after login, and if the user is already logged in."""
+    """Checklist 24 (CWE-601): this applies in the form, after login, and when a user is already logged in."""
     user = await make_user("ada@example.com")
     signed_in = await log_in(user)
 

@@ -1,4 +1,4 @@
-"""A software authenticator: creates passkeys and signs with them, as a phone or a security key does.
+"""A software authenticator that creates passkeys and signs with them, like a phone or a security key.
 
 It returns what `navigator.credentials` returns in a browser, as JSON. Its attributes can be changed to
 imitate other authenticators, including hostile ones.

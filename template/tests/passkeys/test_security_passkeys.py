@@ -51,7 +51,7 @@ def unknown() -> Authenticator:
 
 @pytest.fixture
 def confirm(client, owner, phone):
-    """`await confirm(credential)`: the response from the route that confirms the login again."""
+    """`await confirm(credential)`: the response from the route that confirms the login."""
 
     async def send(credential):
         body = {"credential": credential}
@@ -168,7 +168,7 @@ async def test_a_challenge_is_for_one_ceremony(client, owner, person, phone, con
 
 @KINDS
 async def test_another_browser_cannot_finish_the_login(owner, person, make_person, phone, kind):
-    """Checklist 31. An attacker starts a login and has a victim finish it (CVE-2026-7507)."""
+    """Checklist 31. An attacker could start a login and have a victim finish it (CVE-2026-7507)."""
     credential = phone.get(await begin(person))
 
     answer = await log_in(make_person("another browser"), credential, kind)
@@ -305,7 +305,7 @@ async def test_a_login_without_a_password_requires_user_verification(client, own
 
 
 async def test_a_pin_set_later_does_not_replace_the_password(make_owner, person, failed_logins):
-    """Checklist 31. A thief can set a PIN on a key that had none, and the key then accepts the thief."""
+    """Checklist 31. Otherwise a thief could log in by setting a PIN on a key that had none."""
     key = Authenticator(flags=PRESENT)
     owner = await make_owner(key)
     key.flags |= VERIFIED
@@ -330,7 +330,7 @@ async def test_a_passkey_that_never_verified_its_user_still_confirms(client, mak
 
 
 async def test_the_backup_flags_are_checked(client, owner, person, phone):
-    """Checklist 31. Whether a passkey can be backed up never changes. Whether it is backed up may change."""
+    """Checklist 31. A passkey's backup eligibility never changes, but its backup state may."""
     phone.flags &= ~BACKED_UP
     first = await log_in(person, phone.get(await begin(person)))
     [shown] = (await client.get("/users/me/passkeys", headers=owner.headers)).json()
@@ -423,7 +423,7 @@ async def test_a_challenge_is_not_a_credential(owner, person):
 async def test_the_table_of_challenges_does_not_grow_forever(
     owner, person, app, db, number_of, wait, monkeypatch
 ):
-    """A batch at a time, because anyone can request challenges."""
+    """Rows are removed in batches, because anyone can request challenges."""
     monkeypatch.setattr(batches, "BATCH", 1)
     for _ in range(3):
         await begin(person)

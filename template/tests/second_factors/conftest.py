@@ -174,7 +174,7 @@ async def owner(make_owner: MakeOwner) -> Owner:
 
 
 class Person:
-    """A browser or another client, with its own cookies."""
+    """A browser or other client, with its own cookies."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self.client = client

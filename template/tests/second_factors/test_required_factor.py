@@ -55,7 +55,7 @@ async def test_a_session_without_a_factor_can_only_set_one_up(
 
 
 async def test_a_new_user_who_is_logged_in_keeps_the_password(require, enter, person, outbox):
-    """Checklist 29. The session that lacks a factor proves that its user created the account."""
+    """Checklist 29. Even a session that lacks a factor proves that its user created the account."""
     require("all")
     await person.client.post("/users/register", json={"email": "ada@example.com", "password": PASSWORD})
     token = (await outbox())[-1].text_body.partition("/users/verify/")[2].split()[0]

@@ -1,4 +1,4 @@
-"""Second factors: setting one up, logging in, confirming, removing it, and resetting an account's factors."""
+"""Second factors: setup, login, confirmation, removal and administration."""
 
 from datetime import timedelta
 
@@ -48,7 +48,7 @@ async def test_adding_another_factor_keeps_the_recovery_codes(client, owner, oth
 
 @pytest.mark.parametrize("method", ["code", "recovery_code"])
 async def test_every_factor_needs_its_own_method(factors, sample, method):
-    """Otherwise the earlier factor would no longer be asked for."""
+    """Otherwise logins would no longer ask for the earlier factor."""
     with pytest.raises(ValueError, match="sms needs its own"):
         factors.add(SampleFactor("sms", method=method))
 

@@ -60,7 +60,7 @@ async def test_one_ticket_starts_one_session(owner, person, number_of_sessions, 
     assert await number_of_sessions() == before + 1
 
 
-# A ticket is good for nothing else
+# A ticket has no other use
 
 
 async def test_a_ticket_is_not_a_credential(owner, person):
@@ -111,7 +111,7 @@ async def test_expired_logins_are_removed_in_batches(owner, person, app, wait, d
 
 @KINDS
 async def test_another_browser_cannot_finish_the_login(owner, person, make_person, kind):
-    """Checklist 31. An attacker starts a login and has a victim finish it (CVE-2026-7507)."""
+    """Checklist 31. An attacker could start a login and have a victim finish it (CVE-2026-7507)."""
     ticket = await person.ticket(kind)
 
     answer = await make_person("another browser").answer(ticket, kind, code=owner.code())
@@ -132,7 +132,7 @@ async def test_a_ticket_starts_only_the_kind_of_session_it_is_for(owner, person)
 
 
 async def test_a_new_login_replaces_an_unfinished_login_to_another_account(owner, make_owner, person):
-    """One browser has started two logins (allauth 65.21.0)."""
+    """The same browser starts both logins (allauth 65.21.0)."""
     other = await make_owner("eve@example.com")
     first = await person.ticket("/cookie")
     second = (await person.password("eve@example.com", "/cookie")).json()["ticket"]
@@ -179,7 +179,7 @@ async def test_five_wrong_codes_end_the_ticket_and_notify_the_owner(owner, perso
 
 
 async def test_wrong_codes_in_several_logins_notify_the_owner_too(owner, person, headings, db):
-    """An attacker who knows the password starts a new login before the fifth wrong code."""
+    """An attacker who knows the password could avoid a fifth wrong code by starting a new login."""
     for tries in (4, 1):
         ticket = await person.ticket()
         for _ in range(tries):

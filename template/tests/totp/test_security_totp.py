@@ -1,4 +1,4 @@
-"""Checklist 31: attacks on authenticator apps: reused codes and leaked secrets."""
+"""Attacks on authenticator apps (Checklist 31): reused codes and leaked secrets."""
 
 import asyncio
 

@@ -30,7 +30,7 @@ async def eve(make_user, log_in) -> httpx.AsyncClient:
 
 
 def secret_on(page: httpx.Response) -> str:
-    """The key for an authenticator app on *page*."""
+    """The key that *page* shows for an authenticator app."""
     [shown] = re.findall(r'<code class="key">([A-Z2-7 ]+)</code>', page.text)
     return shown.replace(" ", "")
 

@@ -40,7 +40,7 @@ def without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def runs_out_first(*cells: str) -> Rate:
-    """Of the rates in *cells* of a row in `rate_limits.py`, the one that allows the smallest burst."""
+    """The rate that allows the smallest burst. *cells*: rates from one row of `rate_limits.py`."""
     rates = [Rate.parse(each) for cell in cells for each in cell.split(",")]
     return min(rates, key=lambda rate: (rate.count, -rate.interval))
 

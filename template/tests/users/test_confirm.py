@@ -315,7 +315,7 @@ async def test_a_session_ended_by_a_concurrent_password_change_stays_ended(
     kind,
     columns,
 ):
-    """The password that was correct when the request arrived has been replaced."""
+    """The password that was correct when the request arrived has since been replaced."""
     user = await make_user()
     issued = await begin_session(user, kind=kind)
     meanwhile(lambda: change(user, **columns))

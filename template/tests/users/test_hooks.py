@@ -1,4 +1,4 @@
-"""The hooks from hawkapi-users: when they run, their arguments and what they write. For the other
+"""The hooks from hawkapi-users: when they run, with which arguments, and what they write. For the other
 hooks, see test_account_hooks.py.
 """
 

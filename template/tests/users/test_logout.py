@@ -1,4 +1,4 @@
-"""POST /users/logout ends this session immediately, and no other session."""
+"""POST /users/logout immediately ends this session and no other."""
 
 import pytest
 
@@ -77,7 +77,7 @@ async def test_another_site_cannot_clear_the_browser_storage(log_out, headers):
 async def test_a_cookie_beside_a_bearer_token_ends_too(
     log_out, make_user, begin_session, headers_of, is_alive
 ):
-    """Otherwise, the browser would forget a cookie that still works. Checklist 19."""
+    """Checklist 19: otherwise, the browser would forget a cookie that still works."""
     user = await make_user()
     bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
 

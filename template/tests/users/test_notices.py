@@ -103,7 +103,7 @@ async def is_deleted_by_a_superuser(it):
 
 
 async def is_moved_by_a_superuser(it):
-    """No route of the template does this, but one of yours may."""
+    """No route in the template does this, but one of yours may."""
     async with it.app.state.db.session() as db:
         act_for(db, Client("203.0.113.9", FIREFOX))
         act_as(db, "the id of a superuser")
@@ -306,7 +306,7 @@ async def test_a_failed_login_does_not_make_the_browser_known(make_user, log_in,
 
 
 async def test_only_the_latest_logins_make_a_browser_known(make_user, log_in, subjects, monkeypatch):
-    """Otherwise, each login would read all of the account's earlier ones."""
+    """Otherwise, each login would have to read all of the account's earlier logins."""
     monkeypatch.setattr(audit, "LOGINS", 2)
     await make_user()
     await log_in(FIREFOX)

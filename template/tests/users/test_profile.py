@@ -39,7 +39,7 @@ def test_profile_fields_do_not_overlap_the_template():
 
 
 def test_an_omitted_profile_field_is_unset():
-    """Any other default would overwrite the column in every request that omits the field."""
+    """Any other default would overwrite the column whenever a request omits the field."""
     assert set(ProfileUpdate.__struct_defaults__) == {msgspec.UNSET}
 
 

@@ -94,7 +94,7 @@ async def test_a_refresh_is_not_a_login(refresh, make_user, begin_session, event
 async def test_reuse_within_the_grace_period_returns_tokens_of_the_same_session(
     client, refresh, rotate, make_user, begin_session, session_rows, set_clock, age
 ):
-    """Two tabs refresh at the same time. Checklist 37."""
+    """Checklist 37: two tabs refresh at the same time."""
     issued = await begin_session(await make_user())
     await rotate(issued.token)
 

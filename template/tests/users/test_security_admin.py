@@ -35,7 +35,7 @@ APP = application()
 
 
 def operations_of_administration():
-    """The method and path of every operation tagged `administration`, so new ones are covered, too."""
+    """The method and path of every operation tagged `administration`, so that new operations are covered."""
     return [
         (method.upper(), path)
         for path, item in APP.openapi()["paths"].items()
@@ -62,7 +62,7 @@ OF_THE_TEMPLATE = {
     ("GET", "/users/bounced-mailboxes"),
     ("POST", "/users/bounced-mailboxes/clear"),
 }
-"""The operations that accept the requests of these tests. Your own may refuse their body or their ids."""
+"""Operations that accept the requests of these tests. Your own operations may reject the body or the ids."""
 
 
 def is_own(method, path):
@@ -70,7 +70,7 @@ def is_own(method, path):
 
 
 def url(path, **ids):
-    """*path* with *ids*, and with ids of nothing for the other parameters."""
+    """*path* with *ids*, and with nonexistent ids for the other parameters."""
     unknown = {"user_id": NOBODY, "invitation_id": NOBODY}
     return re.sub(r"{(\w+)}", lambda found: str((unknown | ids).get(found[1], 1)), path)
 
@@ -184,7 +184,7 @@ async def test_an_unknown_account_is_not_found(admin, method, path):
 async def test_changing_an_account_requires_a_recent_login(
     admin, manager, db, make_user, dead_mail, events, set_clock, method, path, late, is_refused
 ):
-    """Checklist 24: this applies to superusers too, even when they send invitations or resets."""
+    """Checklist 24: this also applies to superusers, even when they send invitations or resets."""
     user = await make_user()
     async with db.session() as session:
         invitation, _ = await manager.invitations.make(session, "bob@example.com", invited_by="cli")
@@ -371,8 +371,8 @@ async def test_superusers_can_set_only_the_flags(admin, make_user, stored, body)
 
 
 def test_superusers_can_change_only_the_flags_and_your_own_columns():
-    """Checklist 23 and 38 (CWE-915). An omitted field of your own must be UNSET, or every request that omits
-    it would overwrite the column."""
+    """Checklist 23 and 38 (CWE-915). Your own fields must default to UNSET; otherwise, every request that
+    omits one would overwrite its column."""
     flags = {"is_active", "is_verified", "is_superuser", "must_reset_password"}
     omitted = msgspec.structs.asdict(UserUpdate())
 

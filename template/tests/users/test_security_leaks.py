@@ -82,7 +82,7 @@ def full_of_secrets(schema):
     ids=lambda body: type(body).__name__,
 )
 def test_no_repr_shows_a_password_or_a_token(body):
-    """Checklist 39; ASVS 16.2.5: reprs end up in logs and in tracebacks with values."""
+    """Checklist 39; ASVS 16.2.5: reprs end up in logs and in tracebacks that show values."""
     assert "a secret" not in repr(body)
     assert "a secret" not in str([body])
 

@@ -184,7 +184,7 @@ def as_stranger(private, browser_of_answer):
 async def test_login_does_not_reveal_whether_the_address_was_new(
     as_stranger, app, make_user, set_clock, path
 ):
-    """Checklist 13: neither a successful login nor the separate limit of a known browser reveals it."""
+    """Checklist 13: neither a successful login nor the separate limit for known browsers reveals it."""
     set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
     await make_user("ada@example.com", is_verified=True)
 

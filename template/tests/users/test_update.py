@@ -98,7 +98,7 @@ async def test_an_invalid_update_changes_nothing(make_user, stored, update, valu
 
 
 async def test_your_own_columns_are_changed(manager, make_user, stored, update, events):
-    """The language stands for a column of your own. None is stored, too."""
+    """The language stands in for a column of your own. None is stored like any other value."""
     changes = []
 
     async def note(user, changed):

@@ -123,7 +123,7 @@ def server(make_server: MakeServer) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def redis_url(request: pytest.FixtureRequest) -> str:
-    """A Redis that other tests may also use, so the keys of each test require a separate prefix."""
+    """A Redis that other tests may also use, so each test gives its keys a separate prefix."""
     given = os.environ.get("TEST_REDIS_URL")
     if given:
         return given
@@ -231,7 +231,7 @@ class FakeRedis:
 
 
 class DroppingRedis(FakeRedis):
-    """Closes its first connection at the first command. The others allow everything."""
+    """Closes its first connection at the first command. Later connections allow everything."""
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while self.connections > 1 and await reader.read(1000):

@@ -12,7 +12,7 @@ from app.limits.memory import OVERFLOW
 RATE = Rate.parse("2/m")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REFUSED_ALONG = 2
-"""With the test's secret, how many of ten thousand strangers share the attacker's bucket, one of 4,096."""
+"""How many of ten thousand strangers share the attacker's bucket (one of 4,096) with the test's secret."""
 
 type SetClock = Callable[[float], None]
 
@@ -35,7 +35,7 @@ async def fill(limiter: MemoryLimiter, number: int) -> None:
 
 
 async def test_filling_the_table_does_not_reset_any_count():
-    """Checklist 9: an attacker who has been limited cannot make the limiter forget it."""
+    """Checklist 9: an attacker who has reached the limit cannot make the limiter forget that."""
     limiter = MemoryLimiter(max_keys=100)
     await limiter.acquire("mallory", RATE)
     await limiter.acquire("mallory", RATE)

@@ -1,4 +1,4 @@
-"""While Redis is down, requests are served without waiting. Its limits apply again once it is back."""
+"""While Redis is down, requests are served without waiting. Redis limits apply again once it is back."""
 
 import asyncio
 import logging
@@ -210,7 +210,7 @@ async def test_outage_and_recovery_are_logged_once_each(
 
 
 async def test_a_hanging_redis_costs_one_timeout(make_app, visit, silent):
-    """The application tries once, not for each request. The test counts this instead of timing it."""
+    """The application tries once, not for each request. The test counts attempts instead of timing them."""
     async with visit(make_app(silent.url)) as client:
         statuses = [(await client.get("/")).status_code for _ in range(20)]
 

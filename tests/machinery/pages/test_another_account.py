@@ -1,7 +1,7 @@
 """Acting on one account while the browser is logged in to another one.
 
-The other account is not the actor. Otherwise, the owner's pages would say that an administrator did it, their
-export would hide the IP address and the browser, and it would contain the id of the other account.
+The other account is not the actor. Otherwise, the owner's pages would say that an administrator did it, and
+their export would hide the IP address and the browser and contain the id of the other account.
 """
 
 import pytest

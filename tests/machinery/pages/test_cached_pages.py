@@ -31,7 +31,7 @@ async def test_a_second_visitor_gets_the_page_of_the_first(make_browser, renderi
 
 
 async def test_different_values_get_a_different_page(browser, renderings):
-    """The path to return to, the language and the last form's message each make a difference."""
+    """Each return path, language and message of the last form requires its own page."""
     pages = [
         await browser.get("/login"),
         await browser.get("/login?next=/account/sessions"),

@@ -17,7 +17,7 @@ from app.web.html import html_page
 
 @pytest.fixture
 def failing(monkeypatch):
-    """A page whose form fails while it is saved, which expires the user's row."""
+    """Makes saving a form fail, which expires the user's row."""
 
     async def update(self, db, user, **changes):
         db.add(User(email=user.email, hashed_password=""))
@@ -49,7 +49,7 @@ class ContactForm(msgspec.Struct):
 
 
 async def test_a_page_cannot_replace_a_value_of_the_layout(build_app, make_browser):
-    """The message of the form would be shown as the application's own message, or as its name."""
+    """Otherwise, a form field could be shown as the application's own message or name."""
     app, router = build_app(), PageRouter()
 
     @router.get("/contact")

@@ -85,7 +85,7 @@ def test_an_invalid_address_is_refused_with_a_reason(typed):
     "typed", ["\u212aate@example.com", "ada@xn--e\u212aample.com", "\u212a", "ada@exam\u200bple.\u212aom"]
 )
 def test_letters_of_other_alphabets_are_not_mapped_to_ascii(typed):
-    """CWE-178: U+212A, the Kelvin sign, is a k in lower case."""
+    """CWE-178: U+212A, the Kelvin sign, lowercases to k."""
     assert normalize_email(typed) == typed
 
 

@@ -97,7 +97,7 @@ TAKING = pytest.mark.parametrize(
 async def test_only_one_of_two_mutual_demotions_succeeds(
     client, root, boss, login, superusers, method, path, body, done, attempt
 ):
-    """CWE-367. The slower request gets 409, or its sender is no longer an administrator by then."""
+    """CWE-367. The slower request gets a 409, or its sender is rejected as no longer an administrator."""
     heads, tails = login(root), login(boss)
 
     answers = await asyncio.gather(

@@ -158,7 +158,7 @@ async def test_a_login_wins_over_another_users_refresh_token(
 
 
 async def test_a_replaced_refresh_token_also_logs_out(client, log_out, make_user, begin_session, is_alive):
-    """Another tab has refreshed: 204 promises that the session is over, so it must be."""
+    """Another tab has refreshed the token. A 204 promises that the session is over, so it must be."""
     issued = await begin_session(await make_user())
     await client.post("/users/token/refresh", json={"refresh_token": issued.token})
 

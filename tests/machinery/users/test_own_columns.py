@@ -1,4 +1,4 @@
-"""Your own columns and relationships of `User`: unique ones, ones that are loaded with the account, and ones
+"""Your own additions to `User`: unique columns, relationships that are loaded with the account, and columns
 that only superusers change."""
 
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ async def test_a_free_value_leaves_nothing_if_the_address_is_taken(manager, make
 
 
 class Member:
-    """An account whose owner also loads a relationship with it."""
+    """An account with a relationship of your own that is loaded with it."""
 
 
 @pytest.fixture

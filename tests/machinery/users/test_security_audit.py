@@ -21,7 +21,7 @@ FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Fi
 
 @pytest.fixture
 def log():
-    """`log()`: everything that was logged, DEBUG and tracebacks included, except by the test client. The
+    """`log()`: everything logged by anything but the test client, including DEBUG lines and tracebacks. The
     fixture uses its own handler, because a level that a fixture sets with `caplog` is reset when the test
     starts.
     """

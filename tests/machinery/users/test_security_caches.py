@@ -66,7 +66,7 @@ async def test_concurrent_users_see_their_own_data(client, crowd, manager, monke
 
 
 async def test_concurrent_users_change_their_own_data(client, crowd, events):
-    """Checklist 22. Advisory 38 applies to writes, too."""
+    """Checklist 22. Advisory 38 also applies to writes."""
     people = await crowd()
 
     answers = await asyncio.gather(*(client.post("/users/logout", headers=headers) for _, headers in people))

@@ -17,7 +17,7 @@ ITEMS = [*range(1, 31), *range(34, 41), *([31, 32, 33] if PAGES else [])]
 
 
 def _rows(first_cell: str, text: str = SECURITY) -> Iterator[tuple[str, list[str]]]:
-    """The rows of all tables whose first cell matches: that cell's content and the other cells."""
+    """All table rows with a matching first cell: the content of that cell, and the other cells."""
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if found := re.fullmatch(first_cell, cells[0]):

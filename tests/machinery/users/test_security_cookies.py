@@ -37,7 +37,7 @@ FOREIGN = [
 
 
 SOME_FOREIGN = [{}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.test"}]
-"""One route of each kind, to test that the check exists. The login tests cover what it checks."""
+"""One case of each kind, to test that the check exists. The login tests cover what it checks."""
 
 
 @pytest.fixture
@@ -337,7 +337,7 @@ async def test_no_unsafe_route_accepts_a_cookie_from_another_site(
 
 @pytest.mark.parametrize("headers", SAME_ORIGIN, ids=str)
 async def test_every_unsafe_route_accepts_a_cookie_from_its_own_pages(statuses_of, headers):
-    """Checklist 35: the rejections above are due to the origin only."""
+    """Checklist 35: the rejections above are due only to the origin."""
     statuses = await statuses_of(headers)
 
     assert not {401, 403} & set(statuses.values()), statuses
@@ -405,7 +405,7 @@ async def test_a_bearer_token_needs_no_origin(client, make_user, begin_session, 
 async def test_an_invalid_authorization_header_does_not_exempt_the_cookie(
     client, make_user, begin_session, headers_of, authorization
 ):
-    """Checklist 35: only a valid bearer token is exempt, not the header itself."""
+    """Checklist 35: only a valid bearer token exempts a request, not the header alone."""
     issued = await begin_session(await make_user(), kind="cookie")
     cookie = headers_of(issued)["Cookie"]
 
@@ -416,7 +416,7 @@ async def test_an_invalid_authorization_header_does_not_exempt_the_cookie(
 
 
 async def test_the_bearer_token_wins_if_both_are_sent(client, make_user, begin_session, headers_of):
-    """Checklist 35: a foreign page with its own token cannot use the victim's cookie."""
+    """Checklist 35: another site's page that sends its own token cannot use the victim's cookie."""
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
     cookie, bearer = await begin_session(ada, kind="cookie"), await begin_session(eve)
     headers = {"Cookie": headers_of(cookie)["Cookie"], "Sec-Fetch-Site": "cross-site"} | headers_of(bearer)

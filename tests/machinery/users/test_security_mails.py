@@ -337,7 +337,7 @@ async def test_accounts_that_change_address_do_not_flood_the_old_mailbox(
 async def test_an_owner_is_notified_while_counting_is_unavailable(
     make_user, manager, log_in_with, mails_to, monkeypatch
 ):
-    """Checklist 12: an unavailable limiter rolls back nothing and suppresses no notice."""
+    """Checklist 12: if the limiter is unavailable, nothing is rolled back and no notice is suppressed."""
     await make_user(EMAIL)
     await log_in_with("Browser1")
     allows = manager.limits.allows

@@ -1,4 +1,4 @@
-"""One request overtakes another in its transaction: no session survives, and no request fails.
+"""One request overtakes another during its transaction: no session survives, and no request fails.
 CWE-362, CWE-833."""
 
 import asyncio

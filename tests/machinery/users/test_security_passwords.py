@@ -312,7 +312,7 @@ ALPHABETS = {
 @pytest.mark.parametrize("alphabet", ALPHABETS.values(), ids=ALPHABETS)
 @pytest.mark.parametrize("length", [12, 20])
 def test_generated_passwords_are_accepted(common, alphabet, length):
-    """Checklist 2: 2,000 of each kind, the same in each run, even if the owner and the app have names."""
+    """Checklist 2: 2,000 of each kind, the same in each run, checked against names of the owner and app."""
     source = random.Random(length)
     drawn = ["".join(source.choices(alphabet, k=length)) for _ in range(2000)]
     words = context_words(ADDRESS, {"name": "Ada Lovelace"}) | {"HawkAPI app", "hawkapi"}
@@ -446,7 +446,7 @@ def test_a_password_close_to_a_known_word_is_refused_by_the_command_line(create_
     ],
 )
 async def test_longer_passwords_may_contain_the_words(set_password, way, password):
-    """Checklist 4: eight other characters are enough, and none are required without such a word."""
+    """Checklist 4: eight other characters are enough, and a password without such a word needs none."""
     answer = await set_password(way, password)
 
     assert answer.status_code in (200, 201)
@@ -656,7 +656,7 @@ def test_the_command_line_checks_too_and_tolerates_an_outage(create_by_cli, monk
     ids=["missing", "null", "empty", "new", "upper case"],
 )
 async def test_the_current_password_is_required_even_after_a_login(client, make_user, visit, stored, body):
-    """Checklist 6: a login that counts as recent does not stand in for it (ASVS 6.2.3)."""
+    """Checklist 6: a recent login is no substitute for it (ASVS 6.2.3)."""
     user = await make_user()
     here = await visit(user)
     await client.post("/users/me/confirm", json={"password": OLD}, headers=here.headers)

@@ -172,7 +172,7 @@ async def test_a_claimed_right_is_ignored(client, make_user, begin_session, clai
 async def test_a_role_change_applies_to_the_next_request(
     client, make_user, begin_session, headers_of, change, is_superuser, status
 ):
-    """Checklist 36: it applies even with a token issued earlier."""
+    """Checklist 36: it applies even to tokens that were issued earlier."""
     user = await make_user(is_superuser=not is_superuser)
     headers = headers_of(await begin_session(user))
     await client.get("/users", headers=headers)

@@ -1,4 +1,4 @@
-"""Rejections are audited once per account or network and period, and committed even if the request fails.
+"""Rejections are audited once per period for each account or network, even if the request fails.
 
 Checklist 39; ASVS 16.3.1, 16.3.2, 16.3.3. Operators see who is attacked, and nobody can fill the log.
 """

@@ -461,7 +461,7 @@ async def test_already_revoked_sessions_are_not_counted(
 async def test_an_idle_session_is_removed(
     sessions, make_user, begin_session, change_session, session_rows, set_clock, age, rows, revoked_at
 ):
-    """A revoked session is kept that long, because until then its tokens could be replayed and must be
+    """A revoked session is kept equally long: until then, its tokens could be replayed and must be
     recognized.
     """
     issued = await begin_session(await make_user())

@@ -186,7 +186,7 @@ async def test_a_failed_deletion_does_not_block_other_deletions(
 async def test_accounts_that_are_in_use_do_not_stop_the_deletion_of_others(
     db, make_user, create_table, stored, delete_due_accounts
 ):
-    """More of them than the failures after which a run gives up."""
+    """There are more of them than the number of failures after which a run gives up."""
     owner = Column("user_id", String(36), ForeignKey("users.id"))
     orders = await create_table("orders", Column("id", Integer, primary_key=True), owner)
     before, yesterday = clock.now() - timedelta(days=2), clock.now() - timedelta(days=1)

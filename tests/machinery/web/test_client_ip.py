@@ -164,7 +164,7 @@ def test_several_header_lines_are_one_list(lines: list[str]):
 
 
 def test_what_the_client_itself_forwarded_is_not_cached():
-    """Each entry can be almost as long as all headers may be."""
+    """Each entry can be almost as long as the limit for all headers."""
     client(*forwarded(CLIENT), trusted=PEER)
     before = _plain.cache_info().currsize
 

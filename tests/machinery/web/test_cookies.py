@@ -121,7 +121,7 @@ async def test_the_cookies_of_a_request_are_read(cookies_in, field, cookies):
     "space", [b"\x85", b"\xa0", b"\x0b", b"\x0c", b"\x1c", b"\x1f", b"\xc2\xa0", b"\xc2\x85"]
 )
 async def test_only_spaces_and_tabs_are_stripped_from_a_name(cookies_in, space):
-    """HawkAPI 0.2.0 strips more. To a browser, the longer name is a different one, which any host may set."""
+    """HawkAPI 0.2.0 strips more. To a browser, the longer name is a different name that any host may set."""
     found = await cookies_in(space + b"__Host-a=1; __Host-b" + space + b"=2")
 
     assert set(found) == {space.decode("latin-1") + "__Host-a", "__Host-b" + space.decode("latin-1")}

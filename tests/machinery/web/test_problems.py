@@ -14,7 +14,7 @@ from app.web import FieldError, Problem, database_errors
 
 @pytest.fixture
 def failing(web):
-    """`failing(error)` gives `web` a route / whose handler raises it."""
+    """`failing(error)` gives `web` a route `/` whose handler raises that error."""
 
     def add(error: Exception) -> None:
         @web.get("/")

@@ -231,7 +231,7 @@ def test_a_route_added_to_a_nested_router_after_it_was_included_is_refused(web: 
 def test_routes_of_two_routers_that_clash_are_named(web: App, first: str, second: str, how: str):
     router = Router()
     router.get(second)(scoped)
-    # These do not clash with the second one.
+    # These routes do not clash with `second`.
     web.get("/things/other/{another}")(fine)
     web.put("/things")(fine)
     web.get(first)(fine)

@@ -1,4 +1,4 @@
-"""SQLite: each statement takes one round trip to the connection's thread and has the driver's results."""
+"""SQLite: each statement takes one round trip to the connection's thread and returns the driver's results."""
 
 import aiosqlite
 import pytest

@@ -9,7 +9,7 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 @pytest.fixture
 def sessions(build_app):
-    """Opens sessions of an application with a single connection to write with."""
+    """Opens sessions of an application with a single connection for writing."""
     return build_app(database_pool_size=1).state.db.session
 
 

@@ -29,7 +29,7 @@ class AuditFilters(msgspec.Struct):
     """The query parameters of the page."""
 
     account: Annotated[str, msgspec.Meta(max_length=320)] = ""
-    """An e-mail address, or the id of an account, which may have been deleted."""
+    """An e-mail address, or the id of an account, even a deleted one."""
     before: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
 
 

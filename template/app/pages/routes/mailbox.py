@@ -125,8 +125,8 @@ async def _preview(request: Request, name: str) -> EmailMessage:
 
 
 async def _mailbox(request: Request, db: Db, opened: mailbox.SentMail | None, *, shown: str) -> Response:
-    """The list of e-mails with *opened* beside it, or the newest e-mail if *opened* is None."""
-    # Read this before the list. An e-mail that arrives in between must still count as new for the script.
+    """The list of e-mails, with *opened* beside it. If *opened* is None, the newest e-mail is shown."""
+    # Read this before the list, so that the script still detects an e-mail that arrives in between.
     newest = await mailbox.newest_id(db)
     mails = await mailbox.sent_mails(db)
     mail = opened or (mails[0] if mails else None)

@@ -48,7 +48,7 @@ async def register(
             user = await users.register(db, **new_account(form))
     except REFUSALS as error:
         return show_again(request, "register.html", form, error, min_length=users.password_min_length)
-    # A known browser's rate limits would reveal whether the account is new.
+    # With REGISTRATION=private, a known browser's rate limits would reveal whether the account is new.
     remember_browser(request, users, None if users.registration == "private" else user)
     return redirect(request, "/login", message="registered")
 

@@ -141,7 +141,7 @@ class PasswordPolicy:
     _common: Container[str] | None = field(default=None, init=False, repr=False)
 
     async def check(self, password: str, *, min_length: int, words: Iterable[str] = ()) -> None:
-        """Check everything. This may query a remote server, so do not call it inside a transaction.
+        """Apply all checks. This may query a remote server, so do not call it inside a transaction.
 
         Raises:
             InvalidPassword: the password is not allowed. The message tells the user why.

@@ -52,8 +52,8 @@ WRONG_OR_UNVERIFIED = N_(
 
 
 def wrong_credentials(users: UserManager | None) -> str:
-    """The sentence about every refused login, marked with `N_`. It must not depend on the account: a
-    difference would reveal which addresses have one."""
+    """The message for every refused login, marked with `N_`. It must not depend on the account, because a
+    difference would reveal which addresses have an account."""
     return WRONG_OR_UNVERIFIED if users is not None and users.must_verify else WRONG
 
 

@@ -1,7 +1,7 @@
 """The pages that e-mailed links open, for applications without a separate front end.
 
-They have no scripts and load nothing from other sites. Their templates are in `app/users/pages/`. A
-form posts to the URL it was opened at, so the page does not contain the token. If `app/pages` is installed, a
+They have no scripts and load nothing from other sites. Their templates are in `app/users/pages/`. A form
+posts to the URL it was opened at, so the page does not contain the token. If `app/pages` is installed, a
 successful submission redirects to a page with a message, so reloading does not submit the form again. These
 pages are not used if VERIFY_URL, RESET_URL, EMAIL_CHANGE_URL and INVITATION_URL point to your front end.
 """
@@ -80,7 +80,7 @@ def email_was_changed(request: Request, email: str) -> Response:
 
 
 def dead_link(request: Request) -> Response:
-    """The page for a dead link. It has a form to request a new link for verification or password reset."""
+    """The page for a dead link. For verification and password reset, it has a form to request a new link."""
     prefix = services_of_request(request).settings.users_prefix
     kind = link_kind(request)
     action = f"{prefix}/{kind}/request" if kind in ("verify", "password-reset") else ""

@@ -150,7 +150,7 @@ async def logout(
         return Response(status_code=204)
     if cookie is not None:
         if login is None or login.session.kind != COOKIE:
-            # A bearer token takes precedence over the cookie, but the cookie's session must end, too.
+            # A bearer token takes precedence over the cookie, but the cookie's session must also end.
             await users.log_out_with_cookie(db, cookie)
         take_cookie(request)
     return Response(status_code=204, headers=CLEARED)

@@ -272,7 +272,7 @@ class App(HawkAPI):
     async def _core_handler_inner(self, scope: Any, receive: Any, send: Any) -> None:
         result = self._tree.lookup(scope["path"], scope["method"])
         if result is not None and result.params and (allowed := self._static_methods(scope["path"])):
-            # With the wrong method, `/users/login` must not match `/users/{user_id}`.
+            # A request to `/users/login` with the wrong method must not match `/users/{user_id}`.
             await _wrong_method(allowed)(scope, receive, send)
             return
         if result is None and not self._is_mounted(scope["path"]):

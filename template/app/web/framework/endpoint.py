@@ -68,7 +68,7 @@ class CheckedRequest(Request):
     """A request whose `json()` and `form()` raise a 400 for a malformed body.
 
     HawkAPI 0.2.0 responds with 500, truncates an uploaded file that contains the boundary text, and
-    can return a cookie with a different name (`read_cookies`).
+    can return a cookie under the wrong name (see `read_cookies`).
     """
 
     @classmethod
@@ -130,7 +130,7 @@ class Parameter:
 
 @dataclass
 class Endpoint:
-    """Everything known about a handler. The OpenAPI document is also built from it."""
+    """Everything known about a handler, including what the OpenAPI document needs."""
 
     route: Route
     handler: Callable[..., Any]
@@ -348,7 +348,7 @@ def wrap_route(route: Route, respond: Callable[[Request, Exception], Any]) -> En
 def _made_once(middleware: Any) -> Callable[[Any], Any]:
     """A route's middleware, with one instance for all requests.
 
-    HawkAPI itself creates a new instance for each request, which could not keep state between requests.
+    HawkAPI itself creates a new instance for each request, so the middleware cannot keep state between them.
     """
     has_options = isinstance(middleware, tuple)
     kind, options = cast(tuple[Any, dict[str, Any]], middleware if has_options else (middleware, {}))

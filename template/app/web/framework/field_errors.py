@@ -56,7 +56,7 @@ _SENTENCES = [
         ),
     )
 ]
-"""Readable sentences, each with a pattern that matches the msgspec messages that it replaces."""
+"""Readable sentences, each with a pattern for the msgspec messages that the sentence replaces."""
 
 
 def field_errors(
@@ -118,7 +118,7 @@ def _told(error: msgspec.ValidationError, path: str) -> Iterator[FieldError]:
 def sentence_for(message: str) -> str:
     """msgspec's *message*, rewritten as a readable sentence without the value, which may be a password.
 
-    Any other message comes from your own `__post_init__`, so it is only translated.
+    A message that no pattern matches comes from your own `__post_init__`, so it is only translated.
     """
     for pattern, sentence in _SENTENCES:
         if found := pattern.match(message):

@@ -21,14 +21,14 @@ class RouteError(TypeError):
 
 
 def where_of(route: Route) -> str:
-    """Names *route* in a message."""
+    """The text that identifies *route* in messages."""
     handler = route.handler
     methods = "/".join(sorted(route.methods))
     return f"{methods} {route.path} ({handler.__module__}.{handler.__qualname__})"
 
 
 def error_about_clash(router: Router, routes: list[Route]) -> RouteError | None:
-    """An error that names a route of *router* and the one of *routes* that it clashes with.
+    """An error that names a route of *router* and the route in *routes* that it clashes with.
 
     HawkAPI's own error does not say where they come from.
     """
@@ -43,7 +43,7 @@ def error_about_clash(router: Router, routes: list[Route]) -> RouteError | None:
 
 
 def _clash(route: Route, other: Route) -> str:
-    """Why HawkAPI cannot serve both routes, or an empty string if it can."""
+    """The reason HawkAPI cannot serve both routes. Empty if it can."""
     paths = [each.path.replace(":str}", "}").strip("/").split("/") for each in (route, other)]
     for one, two in zip(*paths, strict=False):
         if one != two:
@@ -74,7 +74,7 @@ def check_router(router: Router) -> None:
 def refuse_websocket(path: str, **_: Any) -> NoReturn:
     raise RouteError(
         f"WebSocket {path}: HawkAPI 0.2.0 serves WebSockets without guards, limits or checks of Host and"
-        " Origin. Send events with EventSourceResponse, and receive them with POST."
+        " Origin. Send events to clients with EventSourceResponse, and receive data from them with POST."
     )
 
 
@@ -155,7 +155,7 @@ def _markers_of(function: Callable[..., Any]) -> list[tuple[str, Depends | Param
 
 
 def _parts_of(annotation: Any, within: tuple[TypeAliasType, ...] = ()) -> Iterator[Any]:
-    """*annotation* and everything in it, also inside `type` aliases, which may contain themselves."""
+    """*annotation* and everything in it, including the contents of `type` aliases, which may be recursive."""
     yield annotation
     alias = get_origin(annotation) or annotation
     if isinstance(alias, TypeAliasType) and alias not in within:
@@ -202,7 +202,7 @@ def check_dependency(plan: DepCallablePlan, where: str) -> None:
 
 @lru_cache(1024)
 def _unfilled(function: Callable[..., Any], filled: Set[str]) -> str:
-    """The first parameter of *function* that gets no value, or an empty string if there is none."""
+    """The first parameter of *function* that gets no value. Empty if there is none."""
     hints = _hints_of(function)
     for parameter in inspect.signature(function).parameters.values():
         if parameter.name in filled or parameter.name == "self":

@@ -56,7 +56,7 @@ def secured_by[F: Callable[..., Any]](
 
 
 def needs[F: Callable[..., Any]](what: str) -> Callable[[F], F]:
-    """Mark a guard with *what* it requires, such as `a paid bill`. `app routes` shows it unless empty."""
+    """Mark a guard with *what* it requires, such as `a paid bill`. If not empty, `app routes` shows it."""
 
     def mark(function: F) -> F:
         function.__dict__["needs"] = what

@@ -23,8 +23,8 @@ from app.web.problems import NOTHING_HERE, Problem, invalid
 
 type Reader = Callable[[Request], Awaitable[Any]]
 
-# PostgreSQL cannot store U+0000 in text. SQLite can, but U+0000 is also rejected there, so that both behave
-# the same.
+# PostgreSQL cannot store U+0000 in text. SQLite can, but U+0000 is rejected for both, so that they behave the
+# same.
 _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _FORM = "application/x-www-form-urlencoded"
 
@@ -52,7 +52,7 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
             return default
         media_type = media_type_of(request)
         if media_type == _FORM and form_allowed:
-            # A form is empty if none of its boxes is checked.
+            # A form that consists only of unchecked boxes is empty.
             return convert(_form_fields(content), annotation, "body")
         if not content:
             raise invalid("body", "A body is required.", "missing")
@@ -64,7 +64,7 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
             try:
                 value = decoder.decode(content)
             except msgspec.ValidationError as error:
-                # msgspec stops at the first invalid field. What comes after it may not even be JSON.
+                # msgspec stops at the first invalid field. The rest may not even be valid JSON.
                 raise _invalid(msgspec.json.decode(content), annotation, error, "body", strict=True) from None
             if has_decimals and not _is_finite(value):
                 raise invalid("body", "The number must be finite.")

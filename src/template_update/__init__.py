@@ -2,15 +2,15 @@
 `template-features`: list, add and remove features of the template version that the project uses.
 
 The tool is part of the template, not of the generated projects. In a project, `app template-update` uses uv
-to run the tool from the template's repository, at the target version. The newest tool can therefore update
-even the oldest project. `app features`, `app add` and `app remove` also run the newest version of the tool.
+to run the tool from the template's repository, at the target version. The latest tool can therefore update
+even the oldest project. `app features`, `app add` and `app remove` also run the latest version of the tool.
 
 The tool runs in the project's folder, in its own environment, which uv creates. These are its steps:
 
 1. `repository.py` finds the project's repository and stops if git could not undo an update. `template.py`
    reads `.copier-answers.yml`, clones the template and finds the version to update to.
 2. `rendering.py` renders the old and the new version with Copier and the project's answers.
-   `copier_command.py` makes that faster.
+   `copier_command.py` makes rendering faster.
 3. `formatting.py` formats both versions the way the project is formatted: with ruff, or with Black and isort.
    `line_endings.py` gives them the project's line endings.
 4. `merge.py` merges the difference into the project's last commit, in git's object database. It uses a
@@ -24,7 +24,7 @@ The tool runs in the project's folder, in its own environment, which uv creates.
    project's migrations, checks and tests. `project.py` runs the project's tools with uv, in the project's
    environment. `type_errors.py` finds new pyright errors.
 6. If there are conflicts, `what_merged.py` uses a copy of the project (`copies.py`) to check everything that
-   merged. `dossier.py` describes each conflict in a folder: `conflicts.py` and `related_tests.py`
+   merged cleanly. `dossier.py` describes each conflict in a folder: `conflicts.py` and `related_tests.py`
    collect the details. `resume.py` implements `--continue`.
 
 `report.py` prints the output of a run. `progress.py` shows its steps on a terminal, and `summary.py` writes
@@ -39,7 +39,7 @@ Rules for every change to this tool:
   `pytest`. To remove a feature with tables, it also needs `app db tables --json`, `app db revision` and, for
   `--export`, `app db export`. It never imports the project, which may not even start.
 - Nothing in the project changes before the merge is complete. The result is then written completely or not at
-  all. The tool commits nothing.
+  all. The tool never commits.
 - Exit code 0 means that nothing is left to do, 1 that something needs attention, and 2 only that `--check`
   found a new version.
 - Paths in messages and data are relative to the project's folder, and every suggested command works there.

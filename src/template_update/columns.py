@@ -1,7 +1,7 @@
 """Columns and tables that the template's new migrations add even though the project already has them.
 
-Alembic notices this only when the second migration fails, perhaps after others have run. Reading the files
-shows the problem before any migration runs.
+Alembic does not notice this until the second migration fails, perhaps after others have run. Reading the
+files shows the problem before any migration runs.
 """
 
 import ast
@@ -28,7 +28,7 @@ class _Addition:
 def added_twice(files: PythonFiles) -> Iterator[tuple[str, int, str]]:
     """The path, the line and a message for each column or table that both sides add."""
     mine = {each.name: each for each in _of_models(files.yours, files.own, without=files.old)}
-    # Migrations take precedence over models, because they create what is in the database.
+    # Migrations take precedence over models, because the database contains what the migrations create.
     mine |= {each.name: each for each in _of_migrations(files.yours, files.own, without=files.old)}
     brought = set(files.brought)
     for theirs in _of_migrations(files.new, files.brought, without=files.old):

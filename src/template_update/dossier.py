@@ -38,7 +38,7 @@ class Dossier:
     answers: dict[str, Any] = field(default_factory=dict[str, Any])
     """The answers that the update changes."""
     dropped: list[str] = field(default_factory=list[str])
-    """The migration folders whose tables are to be dropped once the conflicts are resolved."""
+    """The migration folders whose tables will be dropped once the conflicts are resolved."""
 
     @classmethod
     def read(cls, folder: Path) -> "Dossier | None":
@@ -67,7 +67,7 @@ class Dossier:
         try:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            # Hides the folder from git, wherever it is.
+            # This file hides the folder from git, wherever the folder is.
             (folder / ".gitignore").write_text(_IGNORES_ALL, "utf-8")
             # Write this before the pages. If writing is interrupted, the next update recognizes the folder
             # and replaces it.
@@ -200,7 +200,7 @@ def _conflicts(number: int) -> str:
 
 
 def _page(number: int, conflict: Conflict) -> str:
-    """The file name of a conflict's page, which starts with *number*."""
+    """The file name for a conflict's page. The name starts with *number*."""
     safe = "".join(each if each.isalnum() or each in "._-" else "-" for each in conflict.path)
     return f"{number}-{safe}.md"
 

@@ -23,9 +23,9 @@ class Feature:
     does: str
     """A one-line description."""
     needs: tuple[str, ...]
-    """The features that it requires."""
+    """The features that this one requires."""
     is_there: bool
-    """Whether the project has it."""
+    """Whether the project has the feature."""
 
     @property
     def state(self) -> str:

@@ -44,7 +44,8 @@ def format_alike(repository: Repository, renders: Sequence[Path], say: Callable[
     formatted = style.changes(renders[0], before)
     if not formatted:
         return
-    # Black takes a second for ten files, and most files are the same in every render and in the project.
+    # Black takes a second for ten files. Most files are the same in every render and in the project, so
+    # format these only once.
     expected = before | formatted
     versions = [_sources(render) for render in renders]
     names = {name for version in versions for name in version}
@@ -97,7 +98,7 @@ class _Style:
             there = {name: folder / name for name in names if (folder / name).is_file()}
             for name, source in there.items():
                 _copy(source, stage / name)
-            # isort recognizes the project's own packages only if they exist.
+            # isort recognizes the project's own packages only if their folders exist.
             for package in {path.parent.name for path in folder.glob("*/*.py")}:
                 (stage / package).mkdir(parents=True, exist_ok=True)
                 (stage / package / "__init__.py").touch()
@@ -158,8 +159,8 @@ def _has_section(path: Path, name: str) -> bool:
 def _found(name: str, project: Path, say: Callable[[str], None]) -> _Formatter | None:
     """Return the formatter in the project's environment, because the project uses that version.
 
-    If the environment has none, return this tool's own ruff, or Black or isort as run by uv. Return None if
-    uv cannot run the formatter.
+    If the environment lacks it, return this tool's own ruff, or a uv command that runs Black or isort.
+    Return None if uv cannot run the formatter.
     """
     environment = project / os.environ.get("UV_PROJECT_ENVIRONMENT", ".venv")
     folders = os.pathsep.join(str(environment / each) for each in ("bin", "Scripts"))

@@ -17,7 +17,7 @@ ONLY_THE_REPOSITORY = {
     "GIT_CONFIG_COUNT": "0",
     "GIT_CONFIG_PARAMETERS": "",
 }
-"""Environment variables that make git ignore the settings of the user and the machine."""
+"""Environment variables that make git ignore the user's and the machine's settings."""
 _CURE_OF_OWNERSHIP = re.compile(r"git config --global --add safe\.directory .+")
 
 
@@ -28,14 +28,14 @@ class UpdateError(Exception):
 
 
 def environment_outside_hooks() -> dict[str, str]:
-    """This process's environment, without the variables with which a git hook or alias selects a
-    repository.
+    """This process's environment, without the variables that select a repository in a git hook or
+    alias.
     """
     return {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
 
 
 class Git:
-    """Runs git in *folder*: `git("status", "--porcelain")` returns what it prints."""
+    """Runs git in *folder*: `git("status", "--porcelain")` returns what git prints."""
 
     def __init__(self, folder: Path, **environment: str | Path) -> None:
         self.folder = folder
@@ -80,7 +80,7 @@ class Git:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            # In its own process group, so that Ctrl+C does not end it while the update is being written.
+            # Use a new process group, so that Ctrl+C does not end git while the update is being written.
             process_group=0,
         )
 
@@ -106,6 +106,6 @@ def reason(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def cure_of_ownership(said: str) -> str:
-    """The command that git suggests if another user owns the repository, or an empty string."""
+    """The command that git suggests if another user owns the repository; otherwise, an empty string."""
     found = _CURE_OF_OWNERSHIP.search(said)
     return found[0] if found else ""

@@ -61,7 +61,7 @@ def _resolved(yours: str, old: str, new: str) -> str | None:
 
 
 def _goes_above(inserted: str, old: str, changed: str) -> bool:
-    """Whether *inserted* can be above *changed* as it was above *old*."""
+    """Whether *inserted* can be placed above *changed*, as it was above *old*."""
     # If one of the added lines was also inserted, both sides added the same code.
     if _added_lines(old, changed) & set(inserted.split("\n")):
         return False

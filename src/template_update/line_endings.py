@@ -1,4 +1,4 @@
-"""Converts rendered files to Windows line endings if the project has committed them that way.
+"""Converts rendered files to Windows line endings if the project's committed files use them.
 
 Otherwise, every line of such a file would count as changed in the project.
 """

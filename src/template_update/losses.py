@@ -1,7 +1,7 @@
 """Finds changes that `copier update` lost in a project.
 
-Without warning, Copier loses changes to files that are binary or that were moved or removed, and it may put a
-change into the wrong function. This module therefore compares the commit made after `copier update` with what
+Copier silently loses changes to files that are binary or that were moved or removed. It may also put a change
+into the wrong function. This module therefore compares the commit made after `copier update` with what
 this tool would have merged.
 """
 
@@ -16,7 +16,7 @@ def losses(merger: Merger, merge: Merge, before: str, after: str) -> Iterator[st
     """The paths at which the tree *after* lacks changes that *merge* would have made to the tree *before*.
 
     A file counts only if Copier may have left it in that state. Any other difference must have been made by
-    hand in the same commit: for example, someone rejected a change or deleted a new file.
+    hand in the same commit, for example to reject a change or delete a new file.
     """
     moved_by_template = set(merger.renames(merge.old, merge.new).values())
     with_misplaced = {line.path for line in misplaced(merger, replace(merge, result=after), before)}

@@ -93,7 +93,7 @@ def _calls(
                 _, is_method, method = name.rpartition(".")
                 match call.func:
                     case ast.Attribute(_, attribute) if is_method:
-                        # Unrelated classes have methods of the same name, such as dict.get.
+                        # Unrelated classes can have methods with the same name, such as dict.get.
                         is_meant = attribute == method and file.startswith(known)
                     case ast.Name(called) if not is_method and called in imported:
                         places, meant = imported[called]

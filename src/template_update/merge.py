@@ -71,7 +71,7 @@ class Merger:
 
     It works in a separate bare repository in *folder*, which must be temporary. Both repositories share their
     objects, but the project's and the user's git settings and ignore rules do not apply. An update therefore
-    gives the same result everywhere.
+    produces the same result on every machine.
     """
 
     def __init__(self, repository: Repository, folder: Path) -> None:
@@ -101,7 +101,8 @@ class Merger:
         """Merge the difference between the renders *old* and *new* into the tree *onto*, by default the tree
         of the project's last commit.
 
-        *yours* lists the paths that updates never change, and *brought* those of them that *new* introduces.
+        *yours* lists the paths that updates never change, and *brought* lists those of them that *new*
+        introduces.
         """
         head = onto or self.tree("HEAD")
         self.fetch(head)
@@ -159,8 +160,8 @@ class Merger:
         entries = [each.partition("\t") for each in self._repository.names("ls-tree", "-r", tree)]
         files = {path: about.split()[2] for about, _, path in entries if " blob " in about}
         near = [path for path in files if self._is_near(path)]
-        # The separate repository does not know the remote, so only the project's git can fetch from it. A
-        # diff fetches all files at once, but `git cat-file` fetches them one by one.
+        # The separate repository does not know the remote, so the project's own repository must fetch the
+        # files. A diff fetches all of them at once, but `git cat-file` fetches them one by one.
         blobs = "".join(f"{files[path]}\n" for path in near)
         if " missing\n" in self._git("cat-file", "--batch-check", given=blobs):
             prefix = self._repository.prefix
@@ -279,7 +280,7 @@ class Merger:
             return self._git.run("merge-file", "--stdout", *options, *files)
 
     def stored(self, text: str) -> str:
-        """Store *text* as a blob that is in no tree. Returns the abbreviated name of the object."""
+        """Store *text* as a blob that does not belong to a tree. Returns the blob's abbreviated name."""
         return self._stored(text)[:12]
 
     def _stored(self, text: str) -> str:
@@ -342,8 +343,8 @@ class Merger:
             return git(*_WRITE_TREE).strip()
 
     def _with_insertions(self, path: str, stages: _Stages) -> tuple[str, int]:
-        """Resolve the conflicts next to insertions in a file. Returns its entry for `git update-index`, which
-        is empty if no conflict was resolved, and the number of conflicts that remain.
+        """Resolve the conflicts next to insertions in a file. Returns the file's entry for `git update-index`
+        (empty if no conflict was resolved) and the number of conflicts that remain.
         """
         modes = {entry.split()[0] for entry in stages.values()}
         sides = [self._content(stages.get(stage, "")) for stage in ("2", "1", "3")]

@@ -67,7 +67,7 @@ def _misplaced(
 def _places_around(mine: _Scopes, new: _Scopes, name: str, text: str) -> set[str]:
     """The functions and classes of *new* that contain the neighbors of *text*: the nearest unique lines
     before and after it in *name*. If the template moved the neighbors to a different function, *text*
-    belongs there, too.
+    also belongs there.
     """
     counts = Counter(line for _, line, _ in new)
     where = {line: place for _, line, place in new if counts[line] == 1 and len(line.strip()) > _LONG_ENOUGH}
@@ -82,7 +82,7 @@ def _places_around(mine: _Scopes, new: _Scopes, name: str, text: str) -> set[str
 def _scopes(lines: list[tuple[int, str]]) -> _Scopes:
     """The scope of each line. Empty if the lines cannot be parsed."""
     text = "\n".join(text for _, text in lines)
-    # To Python, a lone carriage return also ends a line, which would shift the line numbers.
+    # Python also ends a line at a lone carriage return, which would shift the line numbers.
     module = None if re.search(r"\r(?!\n|\Z)", text) else parsed(text)
     names = [""] * len(lines)
     for name, first, last in _definitions(module) if module else ():

@@ -29,11 +29,11 @@ class MovedPart:
     """The path in the project."""
     line: int
     base: str
-    """Its text in the template's old version."""
+    """The source text in the template's old version."""
     theirs: str
-    """Its text in the template's new version."""
+    """The source text in the template's new version."""
     yours: str
-    """Its text in the project."""
+    """The source text in the project."""
 
     def patch(self, text: str, merged: str, prefix: str) -> str:
         """A patch that replaces the function or class with *merged* in *text*, the target file's content."""
@@ -61,7 +61,7 @@ def moved_parts(files: PythonFiles) -> Iterator[MovedPart]:
 
 def _parts(text: str | None) -> dict[str, tuple[str, int]]:
     """The source text and first line number of each function and class in a module, including decorators."""
-    # Unlike `splitlines`, this splits lines where Python does: not at form feeds, for example.
+    # Unlike `splitlines`, this splits lines only where Python does, so not at form feeds, for example.
     lines = list(StringIO(text or "", newline=""))
     found: dict[str, tuple[str, int]] = {}
     for name, statements in definitions(parsed(text)).items():

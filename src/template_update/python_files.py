@@ -37,7 +37,7 @@ def parsed(text: str | None) -> ast.Module | None:
     """The syntax tree of *text*, or None if it cannot be parsed."""
     try:
         with warnings.catch_warnings():
-            # An invalid escape sequence in the project's code is none of the update's business.
+            # Invalid escape sequences in the project's code do not concern the update.
             warnings.simplefilter("ignore", SyntaxWarning)
             return None if text is None else ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):

@@ -5,8 +5,8 @@ from pathlib import PurePosixPath
 
 ALL = "tests"
 _MOST = 5
-"""If more test files than this import a module, it is used almost everywhere, and its package's tests reveal
-more.
+"""If more test files than this import a module, the module is used almost everywhere, and its package's tests
+reveal more.
 """
 
 

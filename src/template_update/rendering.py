@@ -31,7 +31,7 @@ class Copy:
 
 
 def render(copies: list[Copy]) -> None:
-    """Render *copies* concurrently. Rendering is most of an update's work, and each render uses one core.
+    """Render *copies* concurrently. Rendering takes most of an update's time, and each render uses one core.
 
     Raises:
         UpdateError: Copier rejects an answer or fails to render a version.
@@ -43,7 +43,7 @@ def render(copies: list[Copy]) -> None:
             if process.returncode != 0:
                 raise UpdateError(_why(copy, said))
     finally:
-        # If one fails, the others must not keep writing to the temporary folder while it is deleted.
+        # If one fails, the others must not keep writing to the temporary folder while that is being deleted.
         for _, process in started:
             process.kill()
             process.wait()

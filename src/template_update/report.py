@@ -86,8 +86,8 @@ class Report:
 
 
 def _printable(text: str, stream: TextIO) -> str:
-    """*text* without credentials, and with escapes for what *stream* cannot encode, such as the bytes of file
-    names that are not UTF-8.
+    """*text* without credentials, and with escapes for anything that *stream* cannot encode, such as file
+    names that are not valid UTF-8.
     """
     encoding = stream.encoding or "utf-8"
     return without_credentials(text).encode(encoding, "backslashreplace").decode(encoding)

@@ -108,7 +108,9 @@ class Repository:
         return self.git("show", f"{commit}:{self.prefix}{path}")
 
     def last_change_of_version(self) -> tuple[str, str] | None:
-        """The last commit that changed the version in the answers file, and its parent, if git has them."""
+        """The last commit that changed the version in the answers file, and that commit's parent. None if git
+        does not have both.
+        """
         file = f"{self.prefix}{ANSWERS_FILE}"
         shown = ("--no-show-signature", "--format=%H %P")
         found = self.git("log", "-1", *shown, "-G^_commit:", "--", file).split()
@@ -123,8 +125,8 @@ class Repository:
         return offered == commit and head != self.git("rev-parse", "HEAD").strip()
 
     def note_offer(self, commit: str) -> None:
-        """Remember that this update restores what *commit* lost, so that the next one does not offer it
-        again.
+        """Remember that this update restores what *commit* lost, so that the next update does not offer
+        this again.
         """
         self._offered.write_text(f"{commit} {self.git('rev-parse', 'HEAD')}", "utf-8")
 
@@ -166,7 +168,9 @@ class Repository:
         self._require_all_seen()
 
     def _is_half_written(self) -> bool:
-        """Whether all changes may come from an interrupted update, so that undoing it loses nothing else."""
+        """Whether all changes may come from an interrupted update, so that undoing it would lose nothing
+        else.
+        """
         if not self._note.exists():
             return False
         head, *rest = self._note.read_text("utf-8", "surrogateescape").split("\0")

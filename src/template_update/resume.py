@@ -1,8 +1,8 @@
 """`template-update --continue`: reports what is left to do after an update with conflicts, then checks
 whether the result works.
 
-It looks at git and the files to find out what is left, so it also works without the dossier, for example in
-a clone of a branch that a workflow pushed.
+The command determines what is left from git and the files. It therefore also works without the dossier, for
+example in a clone of a branch that a workflow pushed.
 """
 
 from collections.abc import Iterator

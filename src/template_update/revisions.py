@@ -86,7 +86,7 @@ def listed(tables: dict[str, int]) -> str:
 def require_unused(tools: ProjectTools, project: Path, folders: Sequence[str], command: str) -> None:
     """Raise an error if something still needs the migrations in *folders*, which would be removed.
 
-    *command* is the user's command, which removes them. With `--drop-data`, it would keep them and drop the
+    *command* is the user's command. With `--drop-data`, the command would keep the migrations and drop the
     tables instead.
 
     Raises:
@@ -122,8 +122,8 @@ def has_drop(project: Path, folders: Sequence[str]) -> bool:
 
 
 def partial_drops(project: Path, folders: Sequence[str]) -> list[str]:
-    """The project's own migrations that drop tables both of packages with migrations in *folders* and of
-    other packages.
+    """The project's own migrations that drop tables of packages with migrations in *folders* but also tables
+    of other packages.
     """
     back = set(map(feature_of, folders))
     own = [

@@ -156,7 +156,7 @@ class Run:
         """Raise an error if Alembic could not tell the dropped tables apart from other differences.
 
         Raises:
-            UpdateError: the database is not at the newest migration, or differs from the models.
+            UpdateError: the database lacks migrations, or differs from the models.
         """
         if not folders:
             return
@@ -299,7 +299,7 @@ class Run:
         return 0
 
     def _empty_drops(self, update: Update) -> None:
-        """Empty the migrations that drop tables which are needed again.
+        """Empty the migrations whose dropped tables are needed again.
 
         If there are conflicts, this cannot wait until they are resolved: the next migration of the database
         would drop the tables.

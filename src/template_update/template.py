@@ -97,7 +97,7 @@ class Template:
         return releases[max(releases)] if releases else self._git("describe", "--tags", "--always").strip()
 
     def find(self, name: str) -> str:
-        """The tag or commit that *name* refers to, with or without a leading v.
+        """The tag or commit that *name* refers to. The leading v of a version is optional.
 
         Raises:
             UpdateError: the version does not exist.

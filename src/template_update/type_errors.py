@@ -42,7 +42,7 @@ def new_type_errors(
     with copy_of(merger, repository, merger.tree("HEAD")) as before:
         there = [path for path in checked if (before / path).is_file()]
         old = _errors(tools.in_copy(before), before, there) if there else []
-    # Lines move, so errors with the same message count as the same error.
+    # Line numbers change, so errors with the same message in a file count as the same error.
     known = Counter((each.path, each.message) for each in old)
     new: list[TypeProblem] = []
     for each in found:

@@ -126,7 +126,7 @@ class Update:
         """Whether the new version is greater, even though it does not contain the old one.
 
         Raises:
-            UpdateError: one of them is not a version number.
+            UpdateError: one of the two versions is not a version number.
         """
         old, new = version_of(self.old), version_of(self.new)
         if old is None or new is None:

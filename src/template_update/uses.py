@@ -18,7 +18,7 @@ from template_update.python_files import (
 
 _DOTTED = re.compile(r"app(\.\w+)+(:\w+)?")
 _ALIKE = 0.7
-"""The minimum similarity for a new function or class to count as an old one under a new name."""
+"""The minimum similarity at which a new function or class counts as an old one that was renamed."""
 
 
 def broken_uses(files: PythonFiles, path: str, module: ast.Module) -> Iterator[tuple[int, str]]:
@@ -73,7 +73,7 @@ def _uses(files: PythonFiles, path: str, module: ast.Module) -> Iterator[tuple[i
 
 
 def _split(dotted: str, read: Read) -> tuple[str, str]:
-    """The longest prefix of a dotted name that is a module, and the name after it."""
+    """Split a dotted name into the longest prefix that is a module and the name that follows it."""
     parts = dotted.split(".")
     for length in range(len(parts), 0, -1):
         if _has(read, source := ".".join(parts[:length])):

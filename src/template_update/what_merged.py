@@ -34,7 +34,7 @@ def check_what_merged(update: Update, tools: ProjectTools, report: Report, optio
             checks.check_types(copy, update.merger, update.repository, update.code_to_check())
             there = [path for path in merged if path.startswith(_TESTED) and (copy / path).is_file()]
             tests = {each for path in there for each in update.tests_of(path)}
-            # The whole suite would reveal little more, and it runs once the conflicts are resolved.
+            # The whole suite would reveal little more. It runs once the conflicts are resolved.
             if tests := sorted(tests - {ALL} or tests):
                 checks.test(*(tests if len(tests) <= _MOST else [ALL]))
         checks.report_problems()

@@ -12,5 +12,5 @@ logs.configure(settings)
 try:
     app = create_app(settings)
 except RouteError as error:
-    # Print only the message, which says what to change. The server would print a traceback.
+    # Print only the message, which says what to change. Otherwise, the server would print a traceback.
     sys.exit(str(error))

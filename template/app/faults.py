@@ -1,4 +1,4 @@
-"""Logs a fault in background work once when it starts and once when it ends, no matter how often it repeats.
+"""Logs when a fault in background work starts and when it ends, but not its repetitions in between.
 
 Template-owned. This is not for failed requests, which log one line each (see `app/web/problems.py`).
 """
@@ -20,11 +20,11 @@ class Fault:
     _logged: set[str] = field(default_factory=set[str])
 
     def failed(self, error: Exception) -> None:
-        """Count a failure. Log it if it is the first of its kind since the work last succeeded."""
+        """Count a failure. Log the first failure of each kind since the work last succeeded."""
         if log_missing_migration(self.logger, error):
             return
         self.failures += 1
-        # A server that stops and restarts causes several errors, which count as one fault.
+        # A server restart causes several kinds of errors, which count as one fault.
         is_outage = is_unavailable(error) or isinstance(error, OSError)
         kind = "outage" if is_outage else type(error).__name__
         if kind in self._logged:

@@ -1,4 +1,4 @@
-"""The application's keys, derived from SECRET_KEY, one for each purpose. Template-owned.
+"""The application's keys. Each purpose has its own key, derived from SECRET_KEY. Template-owned.
 
 New values always use SECRET_KEY. Values that were signed or encrypted with a secret in SECRET_KEY_FALLBACKS
 are still accepted. To sign or encrypt your own data, choose your own purpose and list it in SECURITY.md:

@@ -1,8 +1,8 @@
 """The log format: JSON for machines (LOG_FORMAT=json, the default in production) or text for people.
 
 Each record is one line, with the time in UTC and the request's id. In the text format, a traceback follows on
-separate lines. Clients cannot forge log lines, and secrets that `app/redaction.py` recognizes are removed.
-Use the standard `logging` module, with `extra={...}` for your own fields.
+separate lines. Clients cannot forge log lines. Secrets that `app/redaction.py` recognizes are removed. Use
+the standard `logging` module, with `extra={...}` for your own fields.
 """
 
 import logging
@@ -24,13 +24,13 @@ _RESERVED = frozenset(RESERVED_ATTRS)
 
 
 def configure(settings: Settings) -> None:
-    """Log to standard output. Servers and workers call this; tests and other commands do not."""
+    """Log to standard output. Servers and workers call this function; tests and other commands do not."""
     logging.config.dictConfig(configuration(settings))
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """The logging configuration as a dictionary. Granian also uses it, so Granian's log lines look the
-    same."""
+    """The logging configuration as a dictionary. Granian also uses it, so that all log lines have the same
+    format."""
     formatter = "app.logs.JsonFormatter" if settings.log_format == "json" else "app.logs.TextFormatter"
     return {
         "version": 1,
@@ -71,8 +71,8 @@ class JsonFormatter(BaseJsonFormatter):
         text = super().jsonify_log_record(log_data)
         if not may_hold_a_secret(text):
             return text
-        # Redact each value instead of the JSON text: a pattern could not tell where a value ends, and the
-        # text must stay valid JSON.
+        # Redact each value instead of the whole JSON text, which must stay valid: a pattern could not tell
+        # where a value ends.
         return super().jsonify_log_record(redact_all(log_data))
 
 
@@ -104,7 +104,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _plain(text: str) -> str:
-    """Escape characters in *text* that move the cursor or start a new line (CWE-117)."""
+    """Escape the characters in *text* that move the cursor or start a new line (CWE-117)."""
     if text.isprintable():
         return text
     return "".join(

@@ -1,8 +1,8 @@
 """Builds the application: `create_app()` and feature discovery. Template-owned.
 
-A feature is a package under `app/` whose `__init__.py` defines `install(app: App) -> None`. Your features are
-found in the same way as the template's (mail, users, ...): add a folder to add a feature, and delete the
-folder to remove the feature. If a feature's `install` uses another feature, declare the dependency in the
+A feature is a package under `app/` whose `__init__.py` defines `install(app: App) -> None`. The template's
+features (mail, users, ...) and your own are found in the same way. To add a feature, add its folder; to
+remove it, delete the folder. If a feature's `install` uses another feature, declare the dependency in the
 same file: `REQUIRES = ("mail",)`.
 """
 
@@ -25,7 +25,7 @@ from app.web import App
 
 
 class FeatureError(Exception):
-    """A required feature is missing, or features require each other. The message names them."""
+    """A required feature is missing, or features require each other. The message names the features."""
 
 
 def create_app(settings: Settings | None = None) -> App:
@@ -35,7 +35,7 @@ def create_app(settings: Settings | None = None) -> App:
         SettingsError: the environment or `.env` is invalid. The message lists every problem.
         FeatureError: a required feature is missing, or features require each other.
         ScheduleError: a scheduled task is declared incorrectly.
-        RouteError: a handler cannot work as written, or two routes clash. The message names them.
+        RouteError: a handler cannot work as written, or two routes clash. The message says where.
     """
     settings = settings or load_settings()
     app = App(

@@ -1,10 +1,10 @@
 """Removes secrets from text before it is logged. This is a second line of defense; the first is not to log
 secrets.
 
-JWTs, tokens in e-mailed links, session tokens, bearer tokens, authentication headers, passwords after a name
-such as `password`, credentials in URLs and row values quoted by PostgreSQL (see
-`app/database/driver_errors.py`) are replaced with `[redacted]`. Secrets without a recognizable format are not
-detected. `tests/log_guard.py` checks whether any test logs a secret.
+`[redacted]` replaces JWTs, tokens in e-mailed links, session tokens, bearer tokens, authentication headers,
+passwords after a name such as `password`, credentials in URLs and row values quoted by PostgreSQL (see
+`app/database/driver_errors.py`). Secrets without a recognizable format are not detected.
+`tests/log_guard.py` checks that no test logs a secret.
 """
 
 import re
@@ -18,8 +18,8 @@ _WORD = r"""[^\s,;&"'(){}\[\]]+"""
 _HEADERS = r"(?:set-cookie|cookie|(?:proxy-)?authorization)"
 _PASSWORDS = r"(?:password|passwd|passphrase|secret|secret_key|api_key|access_token|refresh_token)"
 
-# Each pattern must run in linear time: clients send some of this text, and backtracking could stall the
-# process.
+# Each pattern must run in linear time, because clients send some of the text, and backtracking could stall
+# the process.
 _PATTERNS = [
     # Every JWT header starts with `{"`, which is `eyJ` in base64url.
     (re.compile(r"eyJ[\w-]{1,500}\.[\w-]+\.[\w-]*"), REDACTED),
@@ -38,7 +38,7 @@ _PATTERNS = [
     ),
     (re.compile(r"""\b(bearer\s+)[^\s"'\\,;\[]+""", re.IGNORECASE), rf"\1{REDACTED}"),
     (re.compile(r"""(://)[^\s/?#"']*@"""), rf"\1{REDACTED}@"),
-    # Up to the end of the line, or up to an escaped line break if several lines were joined into one.
+    # Redact up to the end of the line, or up to an escaped line break if several lines were joined into one.
     (re.compile(r"(DETAIL:[ \t]+)(?:(?!\\n)[^\r\n])+"), rf"\1{REDACTED}"),
 ]
 _SIGNS = (
@@ -67,7 +67,7 @@ def redact(text: str) -> str:
 
 
 def may_hold_a_secret(text: str) -> bool:
-    """Whether *text* may contain a secret. Most text does not, so this must take at most two microseconds."""
+    """Whether *text* may hold a secret. Most text does not, so the check may take only two microseconds."""
     lower = text.lower()
     return "eyJ" in text or any(sign in lower for sign in _SIGNS) or _LONG_SECRET.search(text) is not None
 

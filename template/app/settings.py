@@ -72,8 +72,8 @@ MAX_IN_PRODUCTION = {
 }
 """In seconds. Browsers limit cookies to 400 days (RFC 6265bis, 5.5), so no session needs to last longer."""
 _MIN_PREFIX = {4: 8, 6: 20}
-"""The shortest allowed prefix, by IP version. Known proxy providers use longer ones: Akamai has 104.64.0.0/10
-and 2600:1400::/24."""
+"""The shortest allowed prefix for each IP version. Known proxy providers use longer prefixes, such as
+Akamai's 104.64.0.0/10 and 2600:1400::/24."""
 _PRIVATE = (IPv6Network("fc00::/7"), IPv6Network("fe80::/10"))
 """Networks that may be larger because they are not reachable from the internet (RFC 4193, RFC 4291). IPv4
 needs no exception: its largest private network is 10.0.0.0/8."""
@@ -213,7 +213,7 @@ class Settings(report.CompleteReport, BaseSettings):
     background_worker: Annotated[
         Literal["inline", "separate"],
         Field(
-            description="Where background tasks, such as sending e-mail, run: inline (in the web process) or"
+            description="Where background tasks (such as sending e-mail) run: inline (in the web process) or"
             " separate (in `app worker`)."
         ),
     ] = Field(
@@ -335,22 +335,22 @@ class Settings(report.CompleteReport, BaseSettings):
     login_requires_verification: Annotated[
         bool,
         Field(
-            description="Reject logins until the e-mail address is verified. The default is true with"
-            " REGISTRATION=private, which requires it, and false otherwise."
+            description="Reject logins until the e-mail address is verified. With REGISTRATION=private, the"
+            " default is true, and false is rejected. Otherwise, the default is false."
         ),
     ] = Field(default_factory=lambda data: data.get("registration") == "private")
     require_second_factor: Annotated[
         Literal["off", "admins", "all"],
         Field(
-            description="Who must have a second factor. off: nobody. admins: superusers. all: everyone. Until"
-            " they have one, they can only set one up."
+            description="Who must have a second factor. off: nobody. admins: superusers. all: everyone. Users"
+            " who still need one can only set one up."
         ),
     ] = "off"
     passkey_domain: Annotated[
         types.Domain,
         Field(
             description="The domain that passkeys belong to: the host of BASE_URL or one of its parent"
-            " domains. Changing it makes all passkeys unusable."
+            " domains. Changing the domain makes all passkeys unusable."
         ),
     ] = Field(default_factory=_own_domain)
     invitation_url: Annotated[
@@ -394,8 +394,8 @@ class Settings(report.CompleteReport, BaseSettings):
     cookie_secure: Annotated[
         bool,
         Field(
-            description="Send the session cookie only over HTTPS and name it __Host-session. If false, it is"
-            " named session."
+            description="Send the session cookie only over HTTPS and name it __Host-session. If false, the"
+            " cookie is named session."
         ),
     ] = True
     deletion_grace_days: Annotated[
@@ -403,7 +403,7 @@ class Settings(report.CompleteReport, BaseSettings):
         Field(
             ge=0,
             le=365,
-            description="Days during which the owner of a deleted account can restore it by logging in.",
+            description="Days during which owners can restore a deleted account by logging in.",
         ),
     ] = 0
     audit_retention_days: Annotated[
@@ -490,8 +490,8 @@ class Settings(report.CompleteReport, BaseSettings):
     hsts_subdomains: Annotated[
         bool,
         Field(
-            description="Include subdomains in the HSTS header. Set it only if all subdomains support HTTPS:"
-            " browsers remember it for HSTS_MAX_AGE."
+            description="Include subdomains in the HSTS header. Use this only if all subdomains support"
+            " HTTPS, because browsers remember the header for HSTS_MAX_AGE."
         ),
     ] = False
     log_format: Annotated[
@@ -517,17 +517,18 @@ class Settings(report.CompleteReport, BaseSettings):
     ] = "127.0.0.1"
     otlp_endpoint: Annotated[
         types.WebUrlOrEmpty,
-        Field(description="The OpenTelemetry collector that receives traces. If empty, none are sent."),
+        Field(description="The OpenTelemetry collector that receives traces. If empty, no traces are sent."),
     ] = ""
     sentry_dsn: Annotated[
-        types.SentryDsn, Field(description="The Sentry DSN to report errors to. If unset, none are reported.")
+        types.SentryDsn,
+        Field(description="The Sentry DSN that receives errors. If unset, no errors are reported."),
     ] = None
     slow_query_ms: Annotated[
         int | None,
         Field(
             ge=0,
-            description="Log SQL statements that take at least this many milliseconds. If unset, none are"
-            " logged.",
+            description="Log SQL statements that take at least this many milliseconds. If unset, no"
+            " statements are logged.",
         ),
     ] = None
     docs_enabled: Annotated[
@@ -585,7 +586,7 @@ def _contradictory(settings: Settings) -> Iterator[str]:
 
 
 def _unsafe(settings: Settings) -> Iterator[str]:
-    """One message for each way in which *settings* are unsafe in production."""
+    """One message for each setting that is unsafe in production."""
     secret = settings.secret_key.get_secret_value()
     if not looks_random(secret):
         yield (

@@ -1,4 +1,4 @@
-"""Periodic tasks. They run in `app worker`, or in the web process with BACKGROUND_WORKER=inline.
+"""Periodic tasks. They run in `app worker` or, with BACKGROUND_WORKER=inline, in the web process.
 
 A feature adds one with `app.state.tasks.append(PeriodicTask("name", seconds, do))`. Several workers may be
 running, so it must be safe to run a task in two of them at the same time. `app/scheduler` is for tasks that
@@ -17,13 +17,13 @@ from app.web import App
 logger = logging.getLogger("app.tasks")
 
 LAST_CALLS = 25.0
-"""Seconds that calls in progress get to finish when the process stops. This must be less than the time after
-which the supervisor kills the process."""
+"""Seconds to wait for calls in progress when the process stops. This must be less than the time after which
+the supervisor kills the process."""
 
 
 @dataclass(frozen=True)
 class PeriodicTask:
-    """*do* is called every *seconds* seconds, even after it raises an exception, which `Fault` logs."""
+    """*do* is called every *seconds* seconds, even after an exception, which `Fault` logs."""
 
     name: str
     seconds: float

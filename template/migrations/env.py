@@ -27,7 +27,7 @@ config = context.config
 
 
 def database_url() -> str:
-    """The URL that the caller chose (tests, the CLI), or DATABASE_URL."""
+    """The URL chosen by the caller (a test or the CLI). Defaults to DATABASE_URL."""
     url = config.attributes.get("database_url")
     if url is None:
         from app.settings import load_settings
@@ -50,7 +50,7 @@ def place_revision(
         # Alembic upgrades the branches in no fixed order, so a revision must name the revisions it builds on.
         script.depends_on = _features_not_yet_named(scripts) or script.depends_on
     command = migration_context.opts["revision_context"].command_args
-    # `alembic check` also calls this, without a message, and needs the empty revision.
+    # `alembic check` also calls this function, but without a message, and needs the empty revision.
     if command["autogenerate"] and command["message"] and _is_empty(script):
         directives.clear()
         config.print_stdout("The models match the database. No revision was written.")
@@ -96,7 +96,7 @@ def without_foreign_keys(connection: Any, record: Any) -> None:
     """Turn off SQLite's foreign keys: a migration changes a table by copying it and dropping the original,
     which would delete rows that refer to it.
 
-    They are off by default, but not in every build of SQLite.
+    Foreign keys are off by default, but not in every build of SQLite.
     """
     if "sqlite" in type(connection).__module__:
         cursor = connection.cursor()

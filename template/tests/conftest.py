@@ -53,10 +53,10 @@ PRODUCTION = {
     "SMTP_SECURITY": "starttls",
     # Your own production settings go below; template updates never touch them.
 }
-"""Environment variables that production accepts. Add each of your own settings that production requires."""
+"""Environment variables for production. Add each of your own settings that production requires."""
 _required = {name.upper() for name, field in Settings.model_fields.items() if field.is_required()}
 OWN_REQUIRED = {name: PRODUCTION[name] for name in _required - {"SECRET_KEY"}}
-"""Your own settings without a default, which are therefore also required outside of production."""
+"""Your own settings without a default, which are therefore also required outside production."""
 os.environ |= OWN_REQUIRED
 
 
@@ -80,7 +80,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def log_guard() -> Iterator[None]:
-    """Checks that no test makes the application log a secret (Checklist 39; ASVS 16.2.5)."""
+    """Checks that the application logs no secrets during the tests (Checklist 39; ASVS 16.2.5)."""
     with watching():
         yield
 
@@ -124,7 +124,7 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     url = make_url(server).set(drivername="postgresql+asyncpg", database=f"test_{uuid4().hex[:12]}")
     _run_on_server(server, f'CREATE DATABASE "{url.database}"')
-    # This data does not need to survive a server crash, and waiting for the disk slows down every commit.
+    # This data does not need to survive a server crash, so commits need not wait for the disk.
     _run_on_server(server, f'ALTER DATABASE "{url.database}" SET synchronous_commit = off')
     yield url.render_as_string(hide_password=False)
     _run_on_server(server, f'DROP DATABASE "{url.database}" WITH (FORCE)')
@@ -156,7 +156,7 @@ def make_settings(**values: object) -> Settings:
         "base_url": "http://test",
         # Several test processes share the server's limit of 100 connections.
         "database_pool_size": 8,
-        # Tests of production settings run against the same servers.
+        # Tests of production settings connect to the same unencrypted servers as the other tests.
         "plaintext_hosts": _hosts_of_servers(),
         # Most tests log in with an unverified address, so they override the project's default.
         "login_requires_verification": values.get("registration") == "private",
@@ -216,7 +216,7 @@ async def app(started_app: App) -> AsyncIterator[App]:
 
 @cache
 def _whether_filled(tables: tuple[Table, ...]) -> Select[*tuple[bool, ...]]:
-    """A query that returns whether each of *tables* has rows. It is faster than deleting from every table."""
+    """A query that returns whether each of *tables* has rows. Deleting from every table would be slower."""
     return select(*(exists().select_from(each) for each in tables))
 
 

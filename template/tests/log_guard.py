@@ -1,7 +1,7 @@
 """At the end of the test run, checks whether any test logged a secret.
 
-Records of every level, including DEBUG, are checked before `app/logs.py` redacts them. Secrets are
-recorded where the application creates or accepts them. Each pytest-xdist worker checks its own tests.
+Log records of every level, including DEBUG, are checked before `app/logs.py` redacts them. Secrets are
+collected where the application creates or accepts them. Each pytest-xdist worker checks its own tests.
 """
 
 import logging
@@ -44,7 +44,7 @@ def _extra(record: logging.LogRecord) -> str:
 
 @contextmanager
 def watching() -> Iterator[None]:
-    """Fails at the end of the block if a secret used in it was logged. The root logger must be at DEBUG."""
+    """Fails at the end of the block if the block logged a secret. The root logger's level must be DEBUG."""
     secrets: set[str] = set()
     handler = Lines()
     root = logging.getLogger()
@@ -62,8 +62,8 @@ def lines_with(secrets: Iterable[str], lines: Iterable[str]) -> list[str]:
     """The *lines* that contain one of *secrets*."""
     lines = list(lines)
     text = "\n".join(lines)
-    # Searching all the text for thousands of tokens would be slow. A token without spaces can only be part
-    # of a word that is at least as long, and there are few of those.
+    # Searching all the text for thousands of tokens would be slow. A token without spaces can only occur
+    # in a word that is at least as long, and there are few such words.
     words = "\n".join({word for word in text.split() if len(word) >= _LONG})
     leaked = {
         secret

@@ -1,4 +1,4 @@
-"""The command line: what each command does, and how it explains errors."""
+"""The command line: what each command does, and how commands explain errors."""
 
 import asyncio
 import json
@@ -58,7 +58,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def migrated(database: Path, migrated_file: Path) -> Path:
-    """The same database, migrated."""
+    """The path of this test's database, migrated."""
     database.parent.mkdir()
     shutil.copy(migrated_file, database)
     return database
@@ -66,7 +66,7 @@ def migrated(database: Path, migrated_file: Path) -> Path:
 
 @pytest.fixture
 def run(database: Path) -> Run:
-    """`run("users", "list", stdin="...")`: run the command in this process."""
+    """`run("users", "list", stdin="...")` runs the command in this process."""
 
     def invoke(*arguments: str, stdin: str = "") -> Result:
         return CliRunner().invoke(cli, arguments, input=stdin)
@@ -142,7 +142,7 @@ type Feature = Callable[[str, str], None]
 
 @pytest.fixture
 def feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Feature]:
-    """`feature("billing", BILLING)`: a package `app/billing` whose `commands.py` contains this text."""
+    """`feature("billing", BILLING)`: a package `app/billing` whose `commands.py` contains BILLING."""
     packages = tmp_path / "packages"
     monkeypatch.setattr("app.__path__", [str(PROJECT / "app"), str(packages)])
 
@@ -275,7 +275,7 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.
 
 @pytest.fixture(scope="module")
 def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> Path:
-    """The same database with an account, ada, and a superuser, root. Tests use copies of it."""
+    """A migrated database with an account, ada, and a superuser, root; tests use copies of it."""
     path = tmp_path_factory.mktemp("cli") / "populated.db"
     shutil.copy(migrated_file, path)
     with pytest.MonkeyPatch.context() as patch:
@@ -284,7 +284,7 @@ def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
             CliRunner().invoke(
                 cli, ["users", "create", address, "--password-stdin", *options], input=PASSWORD
             )
-    # Close the connection, so that no journal is left beside the file that tests copy.
+    # Close the connection, so that no journal is left next to the file that tests copy.
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM audit_events")
         connection.execute("DELETE FROM mail_outbox")
@@ -325,7 +325,7 @@ def mails(query: Callable[[str], list[tuple[Any, ...]]]) -> Callable[[], list[Em
 
 @pytest.fixture
 def log_in(populated: Path) -> Callable[..., str]:
-    """`log_in("ada@example.com", FIREFOX)`: start a session. Returns its client's token."""
+    """`log_in("ada@example.com", FIREFOX)` starts a session and returns its client's token."""
 
     def begin(email: str, user_agent: str = FIREFOX) -> str:
         async def run() -> str:

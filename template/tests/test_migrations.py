@@ -1,5 +1,4 @@
-"""Migrations can be applied and reverted, they agree with the models, and new revisions go where they
-belong."""
+"""Migrations can be applied and reverted and match the models. New revisions continue your own branch."""
 
 import asyncio
 import shutil
@@ -85,7 +84,7 @@ def new_table() -> Iterator[Table]:
 
 
 def revise(config: Config, message: str, **options: Any) -> Script:
-    """Write a revision, as `alembic revision -m "..."` does."""
+    """Writes a revision, as `alembic revision -m "..."` does."""
     script = command.revision(config, message, **options)
     assert isinstance(script, Script)
     return script

@@ -15,7 +15,7 @@ type SetEnvironment = Callable[..., None]
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
-    """`environment(DEBUG="true")`: the environment contains only these settings and OWN_REQUIRED."""
+    """`environment(DEBUG="true")` leaves only these settings and OWN_REQUIRED in the environment."""
 
     def replace(**values: str) -> None:
         for field in Settings.model_fields:

@@ -1,4 +1,4 @@
-"""One test for each package that you do not need to edit, to show that it is installed and works.
+"""One test for each package that you do not need to edit, to show that the package is installed and works.
 
 The other tests of these packages are in the template's repository.
 """

@@ -59,7 +59,7 @@ cli.command()(friendly_errors(openapi))
 cli.command()(friendly_errors(routes))
 cli.command()(friendly_errors(shell))
 for command in (template.template_update, template.features, template.add, template.remove):
-    # Options unknown here may be known to a newer version of the update tool.
+    # A newer version of the update tool may accept options that are unknown here.
     cli.command(
         cls=template.CommandOfTheTool,
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
@@ -88,7 +88,7 @@ def main() -> None:
         # The shell has closed standard input (`<&-`).
         sys.stdin = StringIO()
     if (PROJECT / "pyproject.toml").exists():
-        # Look for `.env` and a relative path in DATABASE_URL in the project's folder, regardless of the
-        # current directory.
+        # Resolve `.env` and a relative path in DATABASE_URL against the project's folder, not the current
+        # directory.
         os.chdir(PROJECT)
     cli()

@@ -1,7 +1,7 @@
 """The account details that `app users show` prints. Template-owned.
 
-They contain no secrets, only what a superuser can see. A field that you add to `AccountDetails` appears in
-the output of `--json`. To show it in the plain output as well, add a line to `lines`.
+They contain only what a superuser can see, and no secrets. A field that you add to `AccountDetails` appears
+in the output of `--json`. To show it in the plain output as well, add a line to `lines`.
 """
 
 import json
@@ -55,7 +55,7 @@ class AccountDetails:
     pending_email: str | None
     delete_after: datetime | None
     last_login: LastLogin | None
-    """None if the audit log contains no login. Entries are kept for AUDIT_RETENTION_DAYS."""
+    """None if the audit log contains no logins. Entries are kept for AUDIT_RETENTION_DAYS."""
     sessions: int
     second_factors: list[str] | None
     """None if the application has no second factors."""

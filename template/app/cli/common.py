@@ -122,7 +122,7 @@ def sentence_about(error: Exception) -> str | None:
 
 
 _NO_SUCH_DATABASE = "3D000"
-"""PostgreSQL's error code invalid_catalog_name (appendix A of its documentation)."""
+"""The error code for invalid_catalog_name (appendix A of PostgreSQL's documentation)."""
 
 
 def _is_already_there(error: "DBAPIError") -> bool:
@@ -132,7 +132,7 @@ def _is_already_there(error: "DBAPIError") -> bool:
 
 
 def _migration_of(error: Exception) -> str:
-    """The file of the migration that failed with *error*, or an empty string."""
+    """The file of the migration that raised *error*; if no migration did, an empty string."""
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
     places = (PROJECT / "app", PROJECT / "migrations" / "versions")
     migrations = [file for file in files if file.parent.name in ("migrations", "versions")]
@@ -158,19 +158,19 @@ def _is_rejected(error: "DBAPIError") -> bool:
 
 
 def _comes_from_database(error: OSError) -> bool:
-    """Whether the database's libraries raised *error*, as asyncpg does if the server does not respond."""
+    """Whether a database library raised *error*, as asyncpg does when the server does not respond."""
     from app.web.database_errors import waited_for_database
 
     if isinstance(error, TimeoutError) and waited_for_database(error):
         return True
     packages = [module.partition(".")[0] for module, _ in reversed(_frames_of(error))]
-    # The innermost one counts: SQLAlchemy may itself have called the application, for example in `run_sync`.
+    # The innermost package counts: SQLAlchemy may have called the application, for example in `run_sync`.
     known = {"app", "sqlalchemy", "asyncpg", "aiosqlite"}
     return next((each for each in packages if each in known), "app") != "app"
 
 
 def _place_of(error: Exception) -> str:
-    """The application's last line that *error* passed through."""
+    """The innermost line of the application's code that *error* passed through."""
     places = [f"{module}, line {line}" for module, line in _frames_of(error) if module.startswith("app.")]
     return places[-1] if places else "a library"
 
@@ -193,7 +193,7 @@ def sqlite_file(settings: "Settings") -> Path | None:
 def missing_file(settings: "Settings") -> str:
     """A message if the SQLite file is missing; otherwise, an empty string.
 
-    Opening a missing file would create it.
+    Call this before you open the file, because opening a missing file would create it.
     """
     file = sqlite_file(settings)
     if file is None or file.exists():

@@ -1,6 +1,7 @@
 """Copies all tables to another database, and converts values that SQLite and PostgreSQL store differently.
 
-Template-owned; `database_copy.py` is the command. Everything happens in one transaction on the new database.
+Template-owned; `database_copy.py` defines the command. Everything happens in one transaction on the new
+database.
 """
 
 import hashlib
@@ -71,7 +72,7 @@ class CopyFailed(Exception):
 
 @dataclass
 class Tally:
-    """The number of rows in a table, and a checksum that does not depend on their order."""
+    """The number of rows in a table, and a checksum that does not depend on the order of the rows."""
 
     rows: int = 0
     total: int = 0
@@ -96,7 +97,7 @@ class Tally:
 
 
 async def first_with_rows(settings: Settings) -> str | None:
-    """The name of a table that has rows, or None."""
+    """The name of a table that has rows, or None if every table is empty."""
     async with snapshot(settings) as connection:
         for name in await _names(connection):
             one = select(literal_column("1", Integer())).select_from(table(name)).limit(1)
@@ -146,8 +147,8 @@ async def _names(connection: AsyncConnection) -> list[str]:
 async def _table(connection: AsyncConnection, name: str) -> TableClause:
     """The table without its computed columns. The column types come from the database.
 
-    Time columns keep the models' type. On SQLite, that type stores times as text in its own format, and times
-    in different formats would sort and compare incorrectly.
+    Time columns keep the models' type. On SQLite, that type stores times as text in its own format. Times in
+    different formats would sort and compare incorrectly.
     """
     described = await connection.run_sync(lambda sync: inspect(sync).get_columns(name))
     computed = {each["name"] for each in described if "computed" in each}
@@ -252,14 +253,14 @@ async def _set_sequences(connection: AsyncConnection) -> None:
 
 
 class _JsonText(TypeDecorator[str]):
-    """JSON as text. Once decoded, a JSON `null` could not be distinguished from SQL's NULL."""
+    """JSON, read as text, because a decoded JSON `null` would be indistinguishable from SQL's NULL."""
 
     impl = Text
     cache_ok = True
 
 
 class _CastJson(_JsonText):
-    """JSON as text, for a database that does not store it as text."""
+    """Converts JSON to and from text, for a database that does not store JSON as text."""
 
     cache_ok = True
 

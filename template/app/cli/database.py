@@ -66,8 +66,8 @@ def create_database(settings: "Settings") -> None:
 def open_engine(settings: "Settings", url: "URL | None" = None, **options: str) -> "AsyncEngine":
     """An engine for *url* or, by default, for the database in *settings*.
 
-    It waits at most DATABASE_TIMEOUT for a connection or for a lock on a SQLite file. On PostgreSQL, its
-    statements have no time limit.
+    The engine waits at most DATABASE_TIMEOUT for a connection or for a lock on a SQLite file. On PostgreSQL,
+    its statements have no time limit.
     """
     from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -113,7 +113,7 @@ def revision_files(settings: "Settings") -> "ScriptDirectory":
 
 
 async def what_is_missing(settings: "Settings", revisions: "ScriptDirectory") -> str:
-    """A message with reason and remedy if the database cannot be used yet; otherwise, an empty string.
+    """A message with the reason and remedy if the database cannot be used yet; otherwise, an empty string.
 
     A database is usable even if no file defines its revision. In that case, a newer version of the
     application has migrated it. Instances of this version may still be running, may restart, or may replace

@@ -27,13 +27,13 @@ def copy_to(
         typer.Argument(
             metavar="URL",
             envvar="TARGET_DATABASE_URL",
-            help="The future DATABASE_URL: a database without data. It is created if it does not exist.",
+            help="The future DATABASE_URL: a database without data, which is created if it does not exist.",
         ),
     ],
 ) -> None:
     """Copy all data to another database, from SQLite to PostgreSQL or vice versa, and compare every row.
 
-    Stop the application first: changes made in the meantime are not copied. If anything fails, the new
+    Stop the application first: changes made during the copy are not copied. If anything fails, the new
     database stays empty.
 
     To keep the password out of your shell history, set TARGET_DATABASE_URL instead of passing URL.
@@ -82,7 +82,7 @@ def _exit_on_interrupt() -> Generator[None]:
     asyncpg may never return from a cancelled `executemany`.
     """
     if (before := signal.getsignal(signal.SIGINT)) is not signal.default_int_handler:
-        # For example, the shell made the process ignore Ctrl+C.
+        # Keep the handler. For example, the shell may have made the process ignore Ctrl+C.
         yield
         return
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -93,7 +93,7 @@ def _exit_on_interrupt() -> Generator[None]:
 
 
 def _settings_for(url: str) -> "Settings":
-    """The settings with *url* as DATABASE_URL, which is checked like any other value."""
+    """The settings with DATABASE_URL set to *url*, which is validated like any other value."""
     from app.settings import SettingsError, load_settings
 
     with _environment("DATABASE_URL", url):

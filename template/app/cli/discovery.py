@@ -21,7 +21,7 @@ _OPTIONS_OF_APP = {"install_completion", "show_completion"}
 class CommandsOfFeatures(TyperGroup):
     """The commands in `app.cli`, then the features' commands, sorted by name.
 
-    If both have a command with the same name, `app.cli` wins.
+    If both define a command with the same name, the one in `app.cli` takes precedence.
     """
 
     def __init__(self, **options: Any) -> None:

@@ -1,8 +1,8 @@
-"""Makes `app serve` and `app worker` exit with code 0 if SIGTERM arrives before they have started working.
+"""Makes `app serve` and `app worker` exit with code 0 if SIGTERM arrives while they are still starting.
 Template-owned.
 
-`app/cli/__init__.py` imports this module first, because the other imports take most of a second. Until a
-process handles SIGTERM, the signal terminates it abnormally, and a supervisor reports a failure.
+`app/cli/__init__.py` imports this module first, because the other imports take most of a second. Without a
+handler, SIGTERM terminates the process abnormally, and a supervisor reports a failure.
 """
 
 import os

@@ -1,9 +1,9 @@
 """Stops listening without losing requests in transit. Template-owned.
 
 When a listening socket is closed, the kernel resets the connections that have not been accepted yet, and
-Granian closes accepted ones that have sent nothing yet. The clients still think they are connected and may
-have just sent a request, so the kernel must stop accepting connections first. Granian does not expose its
-sockets, so this module finds them among the process's open files. This works only on Linux.
+Granian closes accepted connections on which nothing has arrived yet. In both cases, the client may have just
+sent a request, so the kernel must stop accepting connections first. Granian does not expose its sockets, so
+this module finds them among the process's open files. This works only on Linux.
 """
 
 import ctypes
@@ -45,7 +45,7 @@ def ignore_new_connections() -> set[int]:
 
 
 def has_unread(ports: set[int]) -> bool:
-    """Whether Granian has yet to accept a connection to one of *ports*, or to read data from a client."""
+    """Whether a connection to one of *ports* is waiting to be accepted or has data that has not been read."""
     unread = select.poll()
     for each in _sockets():
         if each.getsockname()[1] in ports:
@@ -63,5 +63,5 @@ def _sockets() -> Iterator[socket.socket]:
                 if each.family in (socket.AF_INET, socket.AF_INET6) and each.type == socket.SOCK_STREAM:
                     yield each
             finally:
-                # The socket's owner closes it.
+                # Leave the socket open: its owner closes it.
                 each.detach()

@@ -22,8 +22,8 @@ OWNER_AND_GROUP = 0o660
 def keep_private(settings: "Settings") -> None:
     """Deny other users of this machine access to `.env` and the SQLite database, and print what was changed.
 
-    If a file's mode cannot be changed, because another user owns it or the disk is read-only, a warning is
-    printed and the application runs anyway. Windows has no file modes.
+    If a file's mode cannot be changed, because another user owns the file or the disk is read-only, a warning
+    is printed and the application runs anyway. Windows has no file modes.
     """
     if os.name == "nt":
         return
@@ -45,11 +45,11 @@ def _files_with_secrets(settings: "Settings") -> list[Path]:
 
 
 def _tighten(path: Path) -> bool:
-    """Remove other users' access to *path*. Returns whether anything was changed."""
+    """Remove other users' access to *path*. Returns whether the mode was changed."""
     status = path.stat()
     is_ours = (status.st_uid, status.st_gid) == (os.geteuid(), os.getegid())
-    # If a file has a different owner or group, it is shared on purpose, for example with a service that
-    # cannot start without it.
+    # A file with a different owner or group is shared on purpose, for example with a service that needs the
+    # file to start.
     allowed = OWNER_ONLY if is_ours else OWNER_AND_GROUP
     mode = stat.S_IMODE(status.st_mode)
     if mode & ~allowed == 0:

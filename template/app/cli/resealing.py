@@ -27,8 +27,8 @@ def reseal(
     """Use SECRET_KEY to re-encrypt values encrypted with the secrets in SECRET_KEY_FALLBACKS.
 
     The application can keep running with the new SECRET_KEY. Afterwards, the database no longer needs
-    SECRET_KEY_FALLBACKS. With --check, the exit code is 1 if any value still needs them or cannot be
-    decrypted.
+    SECRET_KEY_FALLBACKS. With --check, the exit code is 1 if any value still needs a fallback or cannot
+    be decrypted.
     """
     found = asyncio.run(_reseal_all(change=not check))
     if lost := found["unreadable"]:
@@ -74,7 +74,7 @@ async def _reseal(app: "App", column: "Column[Any]", *, change: bool) -> Counter
 
 
 async def _rows_after(db: "AsyncSession", column: "Column[Any]", last: "Row[Any] | None") -> list["Row[Any]"]:
-    """The next rows after *last* that have a value. Each contains the value and the primary key."""
+    """The next rows after *last* whose *column* is not empty. Each row has the value and the primary key."""
     from sqlalchemy import select, tuple_
 
     key = column.table.primary_key.columns
@@ -100,7 +100,7 @@ async def _reseal_row(
         return "unreadable"
     if not change:
         return "with an earlier secret"
-    # Someone may have written a new value in the meantime. If so, keep it.
+    # If a new value has been written since the row was read, keep the new value.
     same = [each == value for each, value in zip(column.table.primary_key.columns, key, strict=True)]
     await db.execute(
         update(column.table).where(*same, column == sealed).values({column: keys.encrypt(plain)})

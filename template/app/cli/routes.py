@@ -1,7 +1,7 @@
 """`app routes`: every route and what it requires. Template-owned.
 
-A guard declares its requirement with `@needs("a paid bill")` from `app.web`. A limit is a row in
-`app/users/rate_limits.py` or the rate in `limited("10/m")`. Checks inside a handler are not shown.
+A guard declares its requirement with `@needs("a paid bill")` from `app.web`. Limits come from
+`app/users/rate_limits.py` and from guards such as `limited("10/m")`. Checks inside a handler are not shown.
 """
 
 import json

@@ -81,7 +81,7 @@ async def _add(db: "AsyncSession", users: "UserManager") -> None:
     from app import clock
 
     now = clock.now()
-    # Hashing takes 100 ms, so all accounts share one hash.
+    # Hashing a password takes 100 ms, so all accounts share one hash.
     hashed = await users.hasher.hash(PASSWORD)
     administrator = users.model(
         email=ADMINISTRATOR, hashed_password=hashed, is_verified=True, is_superuser=True
@@ -102,7 +102,7 @@ async def _add(db: "AsyncSession", users: "UserManager") -> None:
 
 
 def _person(users: "UserManager", email: str, hashed: str, number: int, now: datetime) -> "User":
-    """Most accounts are ordinary. Some are disabled, unverified, locked or about to be deleted."""
+    """A sample account. Some accounts are disabled, unverified, locked or about to be deleted."""
     user: User = users.model(
         email=email,
         hashed_password=hashed,

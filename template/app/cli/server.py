@@ -126,8 +126,8 @@ async def _work() -> None:
     keep_private(settings)
     logs.configure(settings)
     await wait_for_database(settings)
-    # Handle SIGTERM only from here on. Until this point, `early_stop.py` exits immediately: a SQLite
-    # connection that is cancelled while it opens leaves a thread behind, which would keep the process alive.
+    # Handle SIGTERM only from here on. Before this, the handler in `early_stop.py` ends the process at once:
+    # cancelling a SQLite connection while it opens would leave a thread that keeps the process alive.
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -149,7 +149,7 @@ async def wait_for_database(settings: "Settings") -> None:
 
 
 def _create_env_file() -> None:
-    """Create `.env`, which a fresh clone lacks: it contains the secret key, so it is not in git."""
+    """Create `.env`. A fresh clone lacks this file, which contains the secret key and is not in git."""
     target, example = PROJECT / ".env", PROJECT / ".env.example"
     if target.exists() or os.environ.get("SECRET_KEY") or not example.exists():
         return
@@ -183,7 +183,7 @@ def _say_that_each_counts_alone(workers: int, environment: str) -> None:
 
 
 def _with_links_to_this_server(settings: "Settings", host: str, port: int) -> "Settings":
-    """The settings. Unless BASE_URL is set, links (for example in e-mails) point to this server."""
+    """The settings, with this server's address as the default for BASE_URL, which all links start with."""
     from app.settings import load_settings
 
     if "base_url" in settings.model_fields_set:
@@ -228,8 +228,8 @@ def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload
         address=host,
         port=port,
         interface=Interfaces.ASGI,
-        # To detect the HTTP version, Granian waits for the first bytes without a timeout (CWE-400), so let it
-        # do that only if HTTP/2 is enabled.
+        # Detect the HTTP version only if HTTP/2 is enabled, because Granian waits for the first bytes without
+        # a timeout (CWE-400).
         http=HTTPModes.auto if settings.http2_enabled else HTTPModes.http1,
         workers=workers,
         reload=reload,
@@ -239,7 +239,7 @@ def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload
         respawn_failed_workers=not reload,
         workers_kill_timeout=5 if reload else GRACE,
         # Clients that send headers slowly or endlessly are cut off here. The application's own limits, which
-        # send an error message, apply once the headers are complete.
+        # result in an error response, apply once the headers are complete.
         http1_settings=HTTP1Settings(header_read_timeout=round(settings.header_timeout * 1000)),
         # A client that does not reply to a PING is either gone or only holding the connection open.
         http2_settings=HTTP2Settings(
@@ -251,20 +251,20 @@ def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload
     )
     if reload and hasattr(signal, "SIGHUP"):
         _end_with_the_terminal(server)
-    # The processes are forked, and objects that the garbage collector never visits stay in shared memory.
+    # Forked processes share the memory of objects that the garbage collector never visits.
     gc.freeze()
     server.serve(target_loader=None if reload else load)
 
 
 def _end_with_the_terminal(server: "AbstractServer[Any]") -> None:
     """Stop *server* on SIGHUP. By default, Granian would reload instead and keep its port."""
-    # Under `nohup`, the signal is ignored, and it must stay ignored.
+    # Under `nohup`, SIGHUP is ignored, and it must stay ignored.
     is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
     def stop(*_: object) -> None:
         server.signal_handler_interrupt()  # pyright: ignore[reportUnknownMemberType]  # has no types
 
-    # Granian installs its own handlers at startup, just before this hook.
+    # Granian installs its own handlers at startup, just before it calls this hook.
     @server.on_startup
     def set_handler() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN if is_ignored else stop)

@@ -1,6 +1,6 @@
 """`app shell`: a Python prompt with the application, for inspection and repairs. Template-owned.
 
-It uses IPython if it is installed (`uv add --dev ipython`). Add your own names to `_names`.
+The prompt uses IPython if that is installed (`uv add --dev ipython`). Add your own names to `_names`.
 """
 
 import ast
@@ -64,7 +64,7 @@ def _names(app: "App") -> dict[str, Any]:
             act_as(session, "cli")
             yield session
 
-    # Rate limits guard against strangers, and a prompt must not require Redis.
+    # Turn off rate limits, which guard against strangers, so that the prompt works without Redis.
     app.state.users.limits = None
     return {"app": app, "users": app.state.users, "db": db, "User": User, "select": select}
 
@@ -84,7 +84,7 @@ def _prompt(runner: asyncio.Runner, names: dict[str, Any]) -> None:
 
 
 class _Console(code.InteractiveConsole):
-    """Python's own prompt, with `await`."""
+    """Python's own prompt, extended to support `await`."""
 
     def __init__(self, runner: asyncio.Runner, names: dict[str, Any]) -> None:
         super().__init__(names)

@@ -34,7 +34,7 @@ def backup(
 ) -> None:
     """Copy the SQLite database to a file, even while the application is running.
 
-    The copy is a verified snapshot. Only you can read it. It contains everything, so protect it like the
+    The copy is a verified snapshot that only you can read. It contains all data, so protect it like the
     database.
     """
     from app.settings import load_settings
@@ -60,7 +60,7 @@ def restore(
 ) -> None:
     """Replace the SQLite database with a backup. Stop the application first.
 
-    The old database is kept beside it under another name.
+    The old database is kept in the same folder under another name.
     """
     import asyncio
 
@@ -68,7 +68,7 @@ def restore(
 
     settings = load_settings()
     database = _sqlite_file_of(settings, "Restore it", "pg_restore", "--clean", "--if-exists", "--no-owner")
-    # If it is a symbolic link, replace the file that it points to.
+    # If the path is a symbolic link, replace the file that it points to.
     database = database.resolve()
     source = INVOCATION_DIR / file
     revisions = revision_files(settings)
@@ -114,11 +114,11 @@ def _copy(source: Path, target: Path) -> None:
     """Copy the current state of a database into the empty file *target*, and check the copy."""
     try:
         with closing(_opened(source)) as old, closing(sqlite3.connect(target)) as new:
-            # A read transaction: concurrent writes neither change the copy nor restart it.
+            # In a read transaction, so that concurrent writes neither change nor restart the copy.
             old.execute("BEGIN")
             old.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             old.backup(new, pages=_PAGES)
-            # Without WAL, the copy is a single file. An application that uses it turns WAL back on.
+            # Without WAL, the copy is a single file. The application turns WAL back on when it uses the copy.
             new.execute("PRAGMA journal_mode = DELETE")
             [(result,)] = new.execute("PRAGMA integrity_check(1)").fetchall()
     except sqlite3.Error as error:

@@ -103,7 +103,7 @@ def _export_table(connection: "Connection", name: str, write: _Write) -> int:
     stored = stored_table(connection, name)
     types = {each.name: each.type for each in stored.columns}
     dialect = connection.dialect
-    # SQLAlchemy does not know the types of every PostgreSQL extension, and cannot name unknown ones.
+    # SQLAlchemy does not know the types of all PostgreSQL extensions and cannot name unknown types.
     names = {
         each: "unknown" if isinstance(kind, NullType) else kind.compile(dialect)
         for each, kind in types.items()
@@ -132,12 +132,12 @@ def stored_table(connection: "Connection", name: str) -> "TableClause":
 
 
 def _finite(value: Any) -> Any:
-    """*value*, or its string form if it is NaN or infinite, which JSON cannot represent."""
+    """*value*, or its string form if JSON cannot represent it (NaN and infinity)."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _text(value: object) -> str:
-    """*value*, which has no JSON type, as a string."""
+    """A string for *value*, whose type does not exist in JSON."""
     match value:
         case bytes():
             return base64.b64encode(value).decode("ascii")
@@ -168,7 +168,7 @@ def _stdout() -> Generator[IO[str]]:
 
 @contextmanager
 def _new_file(path: Path) -> Generator[IO[str]]:
-    """A file that only its owner can read. After the block, it either is complete or does not exist."""
+    """A file that only its owner can read. After the block, the file is either complete or absent."""
     with whole_file(path) as part:
         stream = part.open("w", encoding="ascii")
         try:

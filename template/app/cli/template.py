@@ -47,7 +47,7 @@ Export = Annotated[
 
 
 _WRONG_USAGE = 2
-"""The exit code of Typer for wrong usage and of uv for errors. With `--check`, it means that there is a new
+"""Typer's exit code for wrong usage and uv's for errors. With `--check`, the tool uses it to report a new
 version."""
 
 
@@ -55,7 +55,7 @@ class CommandOfTheTool(TyperCommand):
     """A command that exits with code 1 instead of 2 if an option is invalid."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments as Typer does, but exit with 1 if they are wrong or empty. An empty value may
+        """Parse the arguments as Typer does, but exit with 1 if any are wrong or empty. An empty value may
         come from a shell variable that is not set.
         """
         try:
@@ -95,7 +95,7 @@ def template_update(
 
     More options, which the template's update tool accepts:
     --check only reports what is new and whether it would conflict (exit code 2 means a new version);
-    --dry-run reports what the update would do, returns its exit code, and changes nothing;
+    --dry-run reports what the update would do, exits with the update's exit code, and changes nothing;
     --show PATH prints what would change in one file of the project, and changes nothing;
     --continue lists the remaining conflicts, and checks and tests the project if there are none;
     --json prints data to standard output, and messages to standard error;
@@ -158,8 +158,8 @@ def _file_option(name: str, file: str) -> list[str]:
 
 
 def _run(*command: str, version: str = "") -> NoReturn:
-    """Run one of the update tool's commands, at *version* or the newest version, and exit with its exit
-    code."""
+    """Run a command of the update tool at *version*, or at the newest version, and exit with the command's
+    exit code."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None or shutil.which("git") is None:
         fail("This command needs git and uv. If uv is missing, run `pip install uv`.")
@@ -167,7 +167,7 @@ def _run(*command: str, version: str = "") -> NoReturn:
     found = _version(repository, version)
     source = f"git+{repository}@{found}" if found else f"git+{repository}"
     run = [uv, "tool", "run", "--from", source]
-    # The tool also receives Ctrl+C and decides what to interrupt. This process waits for it.
+    # The tool also receives Ctrl+C and decides what to interrupt. This process waits for the tool.
     signal.signal(signal.SIGINT, _go_on)
     done = subprocess.run(  # nosec B603 # noqa: S603 - no shell
         [*run, *command], cwd=PROJECT, check=False

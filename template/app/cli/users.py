@@ -1,5 +1,5 @@
-"""`app users …`: manage accounts from the command line. Passwords are prompted for or read from standard
-input, never passed as arguments, which are visible in the shell history and the process list."""
+"""`app users …`: manage accounts from the command line. Passwords are entered at a prompt or read from
+standard input. They are never arguments, which are visible in the shell history and the process list."""
 
 import asyncio
 import sys
@@ -32,7 +32,7 @@ async def _transaction() -> AsyncGenerator[tuple["UserManager", "AsyncSession"]]
 
     async with application() as app, app.state.db.session() as db:
         act_as(db, "cli")
-        # Rate limits guard against strangers, and a command must not require Redis.
+        # Turn off rate limits, which guard against strangers, so that commands work without Redis.
         app.state.users.limits = None
         yield app.state.users, db
 
@@ -179,10 +179,10 @@ def set_password(
     """
 
     async def run(users: "UserManager", db: "AsyncSession", user: "User") -> None:
-        # Typing and hashing the password take a while, and the database must not be locked during that time.
+        # Do not lock the database while the password is being typed and hashed.
         await db.commit()
         password = _read_password(from_stdin=stdin)
-        # As with an e-mailed link, the new password can be used immediately.
+        # As after a reset with an e-mailed link, the new password can be used immediately.
         await users.update(db, user, password=password, must_reset_password=False)
 
     address, _ = _with_account(email, run)
@@ -325,7 +325,7 @@ def audit(
     account: Annotated[
         str,
         typer.Argument(
-            help="The account's e-mail address, or its ID, which works even if the account was deleted."
+            help="The account's e-mail address or ID. The ID works even if the account was deleted."
             " Default: all accounts."
         ),
     ] = "",
@@ -368,7 +368,7 @@ def _change(email: str, outcome: str, **values: Any) -> None:
 def _with_account[T](
     email: str, run: "Callable[[UserManager, AsyncSession, User], Awaitable[T]]"
 ) -> tuple[str, T]:
-    """Run a function on an account in one transaction. Returns the e-mail address and the result."""
+    """Call *run* with an account in one transaction. Returns the account's e-mail address and the result."""
 
     async def find_and_run() -> tuple[str, T]:
         async with _transaction() as (users, db):

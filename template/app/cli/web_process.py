@@ -1,5 +1,5 @@
 # pyright: reportPrivateUsage=false, reportUnknownMemberType=false
-# Granian has no types and no public API for what happens when a process exits.
+# Granian has no type annotations and no public API for handling the exit of a process.
 """Extends Granian for `app serve`: its processes drain before they stop, exit with their parent, and are
 replaced whenever they are killed. Template-owned; adjust the delays as you like.
 """
@@ -23,7 +23,7 @@ DRAINING = 1.0
 """Seconds after SIGTERM during which new connections are still accepted. Meanwhile, clients learn that their
 connections are closing, and load balancers see /readyz return 503."""
 LAST_REQUESTS = 0.3
-"""Seconds after DRAINING during which a client that has just connected can send its request. After that, idle
+"""After DRAINING, a client that has just connected has this many seconds to send its request. Then idle
 connections are closed."""
 READING = 1.5
 """The maximum number of seconds to wait, after LAST_REQUESTS, for a busy process to read these requests."""
@@ -42,7 +42,7 @@ def load(target: str) -> Application:
     here."""
     from app.asgi import app
 
-    # Not `os.getppid()`: the main process may have exited since it started this one.
+    # Do not use `os.getppid()`: the main process may have exited since it started this one.
     if (parent := multiprocessing.parent_process()) is not None and parent.pid is not None:
         threading.Thread(target=_end_with, args=(parent.pid,), name="parent", daemon=True).start()
     return _Draining(app)
@@ -51,8 +51,8 @@ def load(target: str) -> Application:
 class RespawningServer(MPServer):
     """A server that replaces killed processes, no matter how often that happens, and can always be stopped.
 
-    Granian treats two exits within 5.5 seconds as a crash loop and stops all processes. That is right for a
-    process that cannot start, but the kernel may also kill two healthy ones when memory runs out.
+    Granian treats two exits within 5.5 seconds as a crash loop and stops all processes. That is right if
+    processes cannot start, but when memory runs out, the kernel may also kill two healthy processes.
     """
 
     def _respawn_workers(self, workers: list[int], *arguments: Any, **options: Any) -> None:
@@ -62,14 +62,14 @@ class RespawningServer(MPServer):
             self.respawned_wrks.pop(index, None)
 
     def _stop_workers(self) -> None:
-        # A process that is just starting loses the signal, so repeat it. A process that is already stopping
-        # ignores the repetitions.
+        # A process that is just starting misses the signal, so repeat the signal. A process that is already
+        # stopping ignores the repetitions.
         ends = time.monotonic() + GRACE
         while (alive := [each for each in self.wrks if each.is_alive()]) and time.monotonic() < ends:
             for each in alive:
                 each.terminate()
             alive[0].join(SIGNAL_INTERVAL)
-        # The grace period is over: kill those that are left.
+        # The grace period is over: kill the remaining processes.
         self.workers_kill_timeout = 0.001
         super()._stop_workers()
 
@@ -140,10 +140,10 @@ async def _unready(send: Any) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Stop once the main process has exited, because its successor needs the port."""
+    """Stop this process once the main process has exited, because its successor needs the port."""
     while os.getppid() == parent:
         time.sleep(PARENT_CHECK)
-    # Not SIGTERM, which starts draining: the port must become free immediately.
+    # Do not send SIGTERM, which would start draining: the port must become free immediately.
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(GRACE)
     os.kill(os.getpid(), signal.SIGKILL)

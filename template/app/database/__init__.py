@@ -5,7 +5,7 @@ the first byte of the response is sent. It is rolled back when the handler raise
 or higher. Call `await db.commit()` yourself only for changes that must persist despite an error response.
 
 GET and HEAD requests only read: they use no transaction, and their session rejects writes. The session
-does not recognize a write in `text("...")` or in a CTE.
+does not detect writes in `text("...")` or in CTEs.
 
 Outside requests (CLI, worker, background tasks), use `async with app.state.db.session() as db:`, which
 commits at the end of the block.
@@ -47,7 +47,7 @@ __all__ = [
     "session_of",
 ]
 
-# Migrations refer to constraints by these names. Do not change them once tables exist.
+# Migrations refer to constraints by these names, so do not change the names once tables exist.
 Base.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -68,8 +68,8 @@ connection has its own thread, and more threads would only compete for the GIL."
 def connect(app: App) -> None:
     """Create the engines for DATABASE_URL. They connect on first use and close on shutdown.
 
-    A SQLite file gets a second engine, which is used only by `app.state.reading`. If a listener must see
-    every statement, add it to all of `app.state.db.engines`.
+    A SQLite file gets a second engine, which is used only by `app.state.reading`. To observe every
+    statement, add your listener to all of `app.state.db.engines`.
     """
     settings = app.state.settings
     url = settings.database_url.get_secret_value()
@@ -90,13 +90,13 @@ def connect(app: App) -> None:
     database = init_database(app, config=config)
     engine = reader = database.get().engine
     if is_sqlite and not _is_memory(url):
-        # Writers waiting for the write lock can hold every connection, and reads must not wait for them.
+        # Reads have their own pool, because writers waiting for the write lock can hold every connection.
         reader = database.add("reading", config).engine
-    # The config is no longer needed, and its repr would show the password.
+    # Mask the password, which the config's repr would show. The config is no longer needed.
     config.url = make_url(url).render_as_string(hide_password=True)
-    # `services_of` reads the services from here. With autoflush, queries see objects that were added earlier.
+    # `services_of` reads the services from `info`. With autoflush, queries see objects added earlier.
     info = {_SERVICES: app.state, reading.FAST_PATHS: settings.database_fast_paths}
-    # Using a closed session is an error. By default, it would silently take another connection and keep it.
+    # Make it an error to use a closed session. By default, the session would take and keep a new connection.
     database.get().sessionmaker.configure(info=info, autoflush=True, close_resets_only=False)
     app.state.reading = reading.build_maker(reader, fast_paths=settings.database_fast_paths)
     app.state.reading.configure(info=info, close_resets_only=False)
@@ -130,7 +130,7 @@ async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
     try:
         yield db
         if is_read:
-            # Raises if there are unflushed changes, which would be lost although the request succeeds.
+            # Raises if there are unflushed changes, which would otherwise be lost without an error.
             db.sync_session.flush()
         else:
             await _commit(request, db)
@@ -149,8 +149,8 @@ async def _commit(request: Request, db: AsyncSession) -> None:
     try:
         await db.commit()
     except BaseException:
-        # Nothing was saved. A new cookie would belong to a session that does not exist, and a deleted cookie
-        # to one that still exists.
+        # Nothing was saved, so send no cookies: a new one would belong to a session that does not exist, and
+        # a deleted one to a session that still exists.
         request.scope[COOKIES].clear()
         raise
 
@@ -160,7 +160,7 @@ Db = Annotated[AsyncSession, Depends(request_session)]
 
 
 def session_of(row: Any) -> AsyncSession:
-    """The session that *row* belongs to. Hooks use it to write in the same transaction.
+    """The session that *row* belongs to. Hooks use this session to write in the same transaction.
 
     Raises:
         ValueError: the row does not belong to a session.
@@ -240,10 +240,11 @@ async def separate_transaction(reading: AsyncSession) -> AsyncGenerator[AsyncSes
 async def released(db: AsyncSession) -> AsyncGenerator[bool]:
     """Commit at the end of the block if the block starts the transaction. Yields True in that case.
 
-    In the block, read the data that slow work needs, and do the work after the block. A password hash takes
-    100 ms, and a client may send its body slowly. The connection, and on SQLite the write lock, must not be
-    held for that long. If the caller started the transaction, the caller must end it. The block ends with a
-    commit because a rollback would expire the loaded objects. If the block raises, nothing is committed.
+    In the block, read the data that slow work needs, and do the work after the block. For example, hashing a
+    password takes 100 ms, and a client may send its body slowly. The connection, and on SQLite the write
+    lock, must not be held for that long. If the caller started the transaction, the caller must end it. The
+    block ends with a commit because a rollback would expire the loaded objects. If the block raises, nothing
+    is committed.
     """
     is_ours = not db.in_transaction()
     yield is_ours

@@ -1,9 +1,10 @@
 # pyright: reportPrivateUsage=false
 """Optimizations that use private APIs of SQLAlchemy and aiosqlite. Template-owned.
 
-DATABASE_FAST_PATHS turns them on. This module is imported only if they are on, so an update that breaks a
-private API cannot break an application in which they are off. The results are the same either way, and the
-template's tests run both ways. SQLAlchemy is pinned below 2.2 because of this module.
+DATABASE_FAST_PATHS turns the optimizations on. This module is imported only when they are on, so an update
+that breaks a private API cannot break an application that has turned them off. The results are the same with
+and without the optimizations, and the template's tests cover both. SQLAlchemy is pinned below 2.2 because of
+this module.
 """
 
 from collections import deque
@@ -60,7 +61,7 @@ class ColumnLoader:
 
 
 def is_plain(mapper: Mapper[Any]) -> bool:
-    """Whether loading an object only means loading its columns, with no event listeners involved."""
+    """Whether an object is loaded from its columns alone, without event listeners."""
     eager = any(each.lazy not in _LOADED_LATER for each in mapper.relationships)
     deferred = any(each.deferred or len(each.columns) != 1 for each in mapper.column_attrs)
     return not (eager or deferred or mapper.polymorphic_on is not None or mapper.class_manager.dispatch.load)
@@ -79,7 +80,7 @@ class FastReadOnlySession(ReadOnlySession):
         **options: Any,
     ) -> Connection:
         if isinstance(engine, Connection):
-            # This connection is the caller's, for example a test's, and has its own transaction.
+            # This connection belongs to the caller, for example to a test, and has its own transaction.
             return super()._connection_for_bind(engine, execution_options, **options)
         if self._reading is None:
             if self._is_closed:
@@ -115,7 +116,7 @@ def _connect(engine: Engine) -> Connection:
     # Looking for listeners takes measurable time, even on an engine that has none.
     connection = Connection(engine, _has_events=None if engine._has_events else False, _allow_autobegin=False)
     if engine.dialect.name == "postgresql":
-        # Otherwise, SQLAlchemy's driver adapter begins a transaction before the first statement.
+        # Otherwise, SQLAlchemy's driver adapter would begin a transaction before the first statement.
         connection.connection.dbapi_connection.autocommit = True  # type: ignore[union-attr]
     return connection
 
@@ -147,8 +148,8 @@ class _Finished:
 class _Cursor(AsyncAdapt_aiosqlite_cursor):
     """Executes, fetches and closes in one call to the connection's thread.
 
-    SQLAlchemy's cursor makes one call for each step, and switching threads costs more than a SELECT by
-    primary key.
+    SQLAlchemy's cursor makes a separate call for each step. Each call switches threads, which costs more than
+    a SELECT by primary key.
     """
 
     __slots__ = ()

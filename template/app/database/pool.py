@@ -41,5 +41,5 @@ class FairPool(AsyncAdaptedQueuePool):
     """Like its base class, but serves waiting requests in order."""
 
     _queue_class = _FairQueue
-    # Log lines about the pool come from SQLAlchemy, not from this application.
+    # Attribute log lines about the pool to SQLAlchemy, not to this application.
     _sqla_logger_namespace = "sqlalchemy.pool.impl.AsyncAdaptedQueuePool"

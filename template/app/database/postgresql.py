@@ -16,7 +16,7 @@ _IDLE_BEFORE_PING = 30.0
 _TO_CLOSE = 2.0
 """Seconds to wait for the server to end an abandoned statement before aborting the connection."""
 _closing: set[asyncio.Task[None]] = set()
-"""References that keep the tasks alive: the event loop itself keeps only weak ones."""
+"""References that keep the tasks alive: the event loop itself keeps only weak references."""
 
 
 def configure(engine: Engine) -> None:
@@ -28,7 +28,7 @@ def configure(engine: Engine) -> None:
 
 
 async def wait_for_closing() -> None:
-    """Wait until abandoned connections are closed, for at most twice `_TO_CLOSE`."""
+    """Wait for abandoned connections to close, for at most twice `_TO_CLOSE`."""
     if _closing:
         await asyncio.wait(_closing, timeout=2 * _TO_CLOSE)
 
@@ -36,7 +36,7 @@ async def wait_for_closing() -> None:
 def _name_connection_errors(engine: Engine) -> None:
     @event.listens_for(engine, "do_connect")
     def on_connect(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
-        # asyncpg raises a bare OSError for a refused or timed-out connection: make it a database error.
+        # Convert asyncpg's bare OSError for a refused or timed-out connection into a database error.
         try:
             return dialect.connect(*arguments, **options)
         except OSError as error:
@@ -51,7 +51,7 @@ def _name_timeouts(engine: Engine) -> None:
         # asyncpg raises a bare TimeoutError for a statement or COMMIT that took too long.
         if not isinstance(context.original_exception, TimeoutError):
             return None
-        # The state of the transaction is unknown, and the pool's other connections are probably hanging, too.
+        # The transaction's state is unknown, and the pool's other connections are probably hanging as well.
         context.is_disconnect = True
         return exc.OperationalError(context.statement, {}, context.original_exception, hide_parameters=True)
 
@@ -64,7 +64,7 @@ def _close_in_background(engine: Engine) -> None:
     def close(dbapi_connection: Any) -> None:
         connection = dbapi_connection.driver_connection
         try:
-            # If a statement is running, this first sends a cancel request.
+            # If a statement is running, closing the connection first sends a cancel request.
             task = asyncio.create_task(_close(connection))
         except RuntimeError:
             # There is no event loop: the connection is being garbage-collected.

@@ -1,4 +1,4 @@
-"""A session for GET and HEAD that rejects writes, and a loader for the query that authenticates requests.
+"""A read-only session for GET and HEAD requests, and a loader for the query that authenticates requests.
 
 The session does not start a database transaction: BEGIN and COMMIT around a single SELECT cost more than the
 SELECT itself, and on SQLite, a transaction takes the write lock.
@@ -22,7 +22,7 @@ READS = "only_reads"
 
 
 class ReadOnlySession(Session):
-    """Rejects writes: safe methods change nothing (RFC 9110, section 9.2.1).
+    """Rejects writes, because safe methods must not make changes (RFC 9110, section 9.2.1).
 
     It detects changed objects, `insert()`, `update()` and `delete()`, but not writes in `text("...")` or in a
     CTE.
@@ -34,8 +34,8 @@ class ReadOnlySession(Session):
         super().flush(objects)
 
     def release(self) -> None:
-        """Return the connection to the pool, but keep the loaded objects. The next statement gets another."""
-        # A rollback would expire the loaded objects. There is nothing to commit.
+        """Return the connection, but keep the loaded objects. The next statement gets another connection."""
+        # There is nothing to commit, but a rollback would expire the loaded objects.
         self.commit()
 
 
@@ -65,7 +65,7 @@ def _refuse_statements_that_write(state: ORMExecuteState) -> None:
 
 @event.listens_for(ReadOnlySession, "do_orm_execute")
 def _stream_in_transaction(state: ORMExecuteState) -> None:
-    """PostgreSQL streams rows only within a transaction, which ends when the connection is returned."""
+    """Stream rows in a transaction, as PostgreSQL requires, until the connection is returned."""
     if not state.execution_options.get("stream_results"):
         return
     connection = state.session.connection()
@@ -93,11 +93,11 @@ class Joined:
         """*where* has a `bindparam` for each value that differs between calls."""
         self._models = models
         self._conditions = (on, where)
-        # Refresh from the row, even if the object is already in the session.
+        # Refresh an object from its row, even if the object is already in the session.
         self._statement = select(*models).where(on, where).execution_options(populate_existing=True)
 
     async def one(self, db: AsyncSession, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """The single matching row as one object per model, in the order of the models, or None."""
+        """The matching row as one object per model, in the order of the models, or None if no row matches."""
         return await db.run_sync(self._one, parameters)
 
     def _one(self, db: Session, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:

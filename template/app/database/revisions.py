@@ -15,7 +15,7 @@ _PYPROJECT = Path(__file__).parent.parent.parent / "pyproject.toml"
 
 
 def check_readiness(app: App) -> None:
-    """Add the readiness check. The check reads the files only when the database's revisions have changed."""
+    """Add the readiness check. The check reads the files only when the database's revisions change."""
     complete: set[str] | None = None
 
     @app.readiness_check("migrations")
@@ -33,7 +33,7 @@ def check_readiness(app: App) -> None:
 
 
 def pending(revisions: ScriptDirectory, applied: Collection[str]) -> set[str]:
-    """The migration heads that the database lacks. *applied* contains the heads that it has.
+    """The migration heads that the database lacks. *applied* contains the database's current heads.
 
     Raises:
         CommandError: the database has a revision that no file defines.

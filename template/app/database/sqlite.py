@@ -18,7 +18,7 @@ from app.web.database_errors import is_damaged
 
 def never_created(url: str) -> str:
     """*url*, changed so that connections do not create the file. If the file has been moved, its write-ahead
-    log may still exist, and an empty file next to that log would be a corrupt database
+    log may have been left behind, and an empty file next to that log would be a corrupt database
     (sqlite.org/howtocorrupt.html, section 4.4)."""
     parsed = make_url(url)
     query = {"mode": "rw", "uri": "true"}
@@ -28,7 +28,7 @@ def never_created(url: str) -> str:
 
 def configure(engine: Engine, *, timeout: float, fast_paths: bool, beside: Engine) -> None:
     """Prepare every connection that *engine* opens from now on. *timeout*: seconds to wait for a lock.
-    *beside*: the other engine for the file, or *engine* itself."""
+    *beside*: the other engine for the file, or *engine* itself if there is no other."""
     # At DEBUG, aiosqlite logs statements with their values, such as hashes and e-mailed links.
     logging.getLogger("aiosqlite").setLevel(logging.INFO)
 
@@ -49,7 +49,7 @@ def configure(engine: Engine, *, timeout: float, fast_paths: bool, beside: Engin
     roll_back: Callable[[Any], None] = engine.dialect.do_rollback
 
     def roll_back_what_is_open(dbapi_connection: Any) -> None:
-        # Skip this after reading: there is nothing to roll back, and every driver call costs a thread switch.
+        # After reading, there is nothing to roll back, so skip the driver call, which costs a thread switch.
         if dbapi_connection.driver_connection.in_transaction:
             roll_back(dbapi_connection)
 
@@ -84,7 +84,7 @@ def configure(engine: Engine, *, timeout: float, fast_paths: bool, beside: Engin
 
 
 def check_file(path: str) -> None:
-    """Reopen the file and read from every table. Open connections do not notice that the file has been moved.
+    """Reopen the file and read from every table. An open connection would not notice that the file was moved.
 
     Raises:
         sqlite3.Error: the file is missing, damaged or read-only.

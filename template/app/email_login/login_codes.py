@@ -1,14 +1,15 @@
 """Request a code by e-mail, and log in with it. This module knows nothing about HTTP.
 
-A request has an id and a key, which only the client gets, and a code, which is only in the e-mail. A login
-needs all three, except that a client without cookies can start a bearer session without the key. The code is
-valid for ten minutes, works once, and works only in the browser that requested it. Five wrong codes end the
-request. A code replaces the password, not the second factor (ASVS 6.3.6).
+A request has an id and a key, which only the client receives, and a code, which only the e-mail contains. A
+login needs all three, except that a client without cookies can start a bearer session without the key. The
+code is valid for ten minutes, works once, and works only in the browser that requested it. Five wrong codes
+end the request. A code replaces the password, not the second factor (ASVS 6.3.6).
 
-A new request does not invalidate earlier ones. Otherwise, anyone who knows an address could keep its owner
-out by requesting codes again and again. An account can have at most three open requests. A fourth invalidates
-the oldest, because people look at the newest e-mail. An invalidated request still counts attempts. Otherwise,
-addresses without an account could be recognized, because their requests are never invalidated early.
+A new request does not invalidate earlier ones. Otherwise, anyone who knows an address could lock its owner
+out by requesting codes repeatedly. An account can have at most three open requests. A fourth invalidates the
+oldest, because people look at the most recent e-mail. An invalidated request still counts attempts.
+Otherwise, addresses without an account could be recognized, because their requests are never invalidated
+early.
 
 You may change the limits below, but ASVS 6.5.5 allows at most ten minutes. Keep these rules: do the same work
 with and without an account, count an attempt before checking the code, lock the account before its request,
@@ -42,15 +43,15 @@ MAX_OPEN = 3
 `request_login_code` rate limit.
 """
 LENGTH = 8
-"""The number of letters in a code. Eight letters are 34 bits. Within the `wrong_login_code` limit, a year of
-guessing has a one-in-a-million chance of success per account."""
+"""The number of letters in a code. Eight letters provide 34 bits. Within the `wrong_login_code` limit, a year
+of guessing has a one-in-a-million chance of success per account."""
 METHOD = "email"
 """The name of this login method in the audit log."""
 
 
 class LoginCodeRefused(ValueError):
     """The code is wrong, used or expired, the request is unknown or from another browser, or the account can
-    no longer log in. The client does not learn the reason."""
+    no longer log in. The client is not told the reason."""
 
     code = "login_code_refused"
 
@@ -184,7 +185,7 @@ class LoginCodes:
         return self._keys.has_made(bytes.fromhex(waiting.code_mac), message)
 
     async def _take(self, db: AsyncSession, waiting: LoginCode) -> User:
-        """Use up the code. Returns its account, whose row stays locked. Raises `LoginCodeRefused` if the code
+        """Use up the code. Returns the account, whose row stays locked. Raises `LoginCodeRefused` if the code
         can no longer be used."""
         user = await self._users.get_by_id(db, waiting.user_id or "")
         if user is None or not await self._users.lock(db, user):
@@ -200,7 +201,7 @@ class LoginCodes:
         return user
 
     async def _tell_of_wrong(self, db: AsyncSession, waiting: LoginCode) -> None:
-        """Notify the owner once no attempts are left, or do the same work if there is no account."""
+        """If no attempts are left, notify the owner. If there is no account, do the same work."""
         if waiting.tries < MAX_TRIES:
             return
         user = await self._users.get_by_id(db, waiting.user_id or "")
@@ -223,9 +224,9 @@ def _is_of_this_browser(db: AsyncSession, answer: Answer) -> ColumnElement[bool]
     """Whether the client that sends the code is the one that requested it.
 
     A browser sends the key in its cookie. The kind of session is not known when the code is requested, so
-    every client gets the cookie. A client that does not keep it can start a bearer session and is recognized
-    by its User-Agent. If an attacker lured a victim into using the attacker's request, the victim's browser
-    would have neither the key nor the id.
+    every client gets the cookie. A client that does not keep the cookie can start only a bearer session,
+    and is recognized by its User-Agent. If an attacker lured a victim into using the attacker's request, the
+    victim's browser would have neither the key nor the id.
     """
     if answer.kind == BEARER and not answer.key:
         return LoginCode.user_agent == client_of_session(db).user_agent

@@ -1,4 +1,4 @@
-"""The table of login code requests."""
+"""The table for login code requests."""
 
 from datetime import datetime
 
@@ -22,7 +22,7 @@ class LoginCode(Base):
     code_mac: Mapped[str] = mapped_column(String(64), info=SECRET)
     """HMAC of the id and the code. Without SECRET_KEY, the database does not help anyone guess the code."""
     address_mac: Mapped[str] = mapped_column(String(64), info=SECRET)
-    """HMAC of the address in the request. Wrong codes are counted per address, with or without an account."""
+    """HMAC of the address in the request. Wrong codes are counted per address, even without an account."""
     user_id: Mapped[str | None] = mapped_column(
         String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True
     )

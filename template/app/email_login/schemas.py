@@ -18,7 +18,7 @@ CodeText = Annotated[
 class CodeRequested(Secret):
     """The same response whether or not the address has an account."""
 
-    request_id: Annotated[str, msgspec.Meta(description="Part of the path to which the code is sent.")]
+    request_id: Annotated[str, msgspec.Meta(description="The id to use in the path when sending the code.")]
 
 
 class LoginCodeAnswer(Secret):

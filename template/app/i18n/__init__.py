@@ -4,7 +4,7 @@ A feature with its own `locales` folder keeps its translations there, so they ar
 feature. `uv run app i18n update fr` creates the files for a new language. `_("...")` marks a sentence for
 translation, in Python and in templates, which also support the `trans` block. Sentences in error responses
 (`Problem(409, "...")`) do not need to be marked. A request's language is the one that its user has set
-(`User.language`), or else the one in the browser's cookie, or else the best match for Accept-Language.
+(`User.language`), the one in the browser's cookie, or the best match for Accept-Language, in that order.
 """
 
 import io
@@ -86,7 +86,7 @@ def _by_quality(accept_language: str) -> Iterable[str]:
 
 @contextmanager
 def using(language: str | None) -> Generator[None]:
-    """Translate into *language* within the block, or into English if it is None."""
+    """Translate into *language* within the block, or into English if *language* is None."""
     token = _language.set(language)
     try:
         yield
@@ -111,7 +111,7 @@ def current_language() -> str:
 
 
 def language_tag(language: str) -> str:
-    """The code *language* as HTML and HTTP spell it (BCP 47): `pt_BR` becomes `pt-BR`."""
+    """The language code in the form used in HTML and HTTP (BCP 47): `pt_BR` becomes `pt-BR`."""
     return language.replace("_", "-")
 
 
@@ -143,7 +143,7 @@ def translate_templates(environment: Environment) -> None:
     environment.policies["ext.i18n.trimmed"] = True
     install_gettext: Callable[..., None] = environment.install_gettext_callables  # type: ignore[attr-defined]
     install_gettext(gettext, ngettext, newstyle=True)
-    # A page has dozens of sentences, and this function is three times as fast as the one installed above.
+    # This function, called dozens of times per page, is three times as fast as the one installed above.
     names: dict[str, Any] = environment.globals  # type: ignore[assignment]
     names["gettext"] = names["_"] = _in_template
     names["language_tag"] = language_tag

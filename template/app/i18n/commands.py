@@ -1,6 +1,6 @@
 """Keep the translations up to date.
 
-They are in `app/i18n/locales/` and in the `locales` folders of the features.
+They are in `app/i18n/locales/` and in the features' `locales` folders.
 """
 
 import io
@@ -55,7 +55,7 @@ argument."""
 def update(
     languages: Annotated[list[str] | None, typer.Argument(help="Codes of new languages, such as fr.")] = None,
 ) -> None:
-    """Add new sentences to every language and mark those that are no longer used."""
+    """Add new sentences to every language, and mark sentences that are no longer used."""
     for code in languages or []:
         try:
             Locale.parse(code)
@@ -152,7 +152,7 @@ _PLACEHOLDER = re.compile(r"%\(\w+\)[-+ #0.\d]*\w?|\{[^{}]*\}")
 
 
 def broken(catalog: Catalog) -> Iterator[tuple[str, str]]:
-    """The sentences in *catalog* with a translation that would fail or omit a value, each with the reason."""
+    """The sentences in *catalog* whose translation would fail or omit a value, each with the reason."""
     # Babel's own check ignores `{name}` and mistakes the `% o` in "80% of" for a placeholder.
     for message in catalog:
         sentences = _forms(message.id)
@@ -168,7 +168,7 @@ def broken(catalog: Catalog) -> Iterator[tuple[str, str]]:
 
 
 def _malformed(message: Message, translation: str) -> Iterator[str]:
-    """Why *translation* cannot be filled in although its sentence can, for example because of a single %."""
+    """The reason *translation* cannot be formatted when the source sentence can, for example a single %."""
     sentence = " ".join(_forms(message.id))
     in_template = any(not file.endswith(".py") for file, _ in message.locations)
     for fill, is_used in ((str.__mod__, in_template or "%(" in sentence), (str.format_map, "{" in sentence)):

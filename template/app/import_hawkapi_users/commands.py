@@ -130,7 +130,7 @@ def _own_revision(script: Script) -> str:
 
 
 def _end_second_import(connection: Connection) -> NoReturn:
-    """Exit. The exit code is 0 if nothing is left to import."""
+    """Exit with code 0 if nothing is left to import. Otherwise, exit with an error."""
     others = [each for each in library_table.library_tables(connection) if each != TABLE]
     if not others:
         typer.echo("This database already belongs to the application. `uv run app db upgrade` updates it.")

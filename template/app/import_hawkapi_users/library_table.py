@@ -82,11 +82,11 @@ class Inspection:
     table: str
     accounts: int = 0
     differences: list[str] = field(default_factory=list[str])
-    """The differences between the table and the library's, one sentence each."""
+    """The ways in which the table differs from the library's table, one sentence each."""
     notes: list[str] = field(default_factory=list[str])
     """Things the user should know before the import, one sentence each."""
     normalized: dict[str, str] = field(default_factory=dict[str, str])
-    """Maps account ids to normalized e-mail addresses, for addresses that are not yet normalized."""
+    """Maps the id of each account whose e-mail address is not normalized to the normalized address."""
 
     def changes(self) -> list[str]:
         """The changes that `import_table` will make, one sentence each."""
@@ -108,7 +108,7 @@ def library_tables(connection: Connection) -> list[str]:
 
 
 def inspect_table(connection: Connection, table: str) -> Inspection:
-    """Check the columns, keys and values of *table*, which must exist. Changes nothing."""
+    """Check the columns, keys and values of *table*, which must exist. Does not change the table."""
     inspector = inspect(connection)
     columns = {each["name"]: each for each in inspector.get_columns(table)}
     differences = [*_column_differences(connection, columns), *_key_differences(inspector, table)]
@@ -137,7 +137,7 @@ def import_table(connection: Connection, inspection: Inspection) -> None:
     """Convert the inspected table into the one that `users_0001` creates, in the caller's transaction.
 
     Raises:
-        ValueError: the table has no unique index on email, so it was not inspected.
+        ValueError: the table has no unique index on email, which means that it was not inspected.
     """
     operations = Operations(MigrationContext.configure(connection))
     primary_key = inspect(connection).get_pk_constraint(inspection.table)["name"]

@@ -27,7 +27,7 @@ LOCK_TIMEOUT = 10.0
 
 @asynccontextmanager
 async def transaction(settings: Settings) -> AsyncGenerator[AsyncConnection]:
-    """Open a transaction. It is committed at the end of the block and rolled back if the block raises."""
+    """Open a transaction. It is committed at the end of the block and rolled back if the block fails."""
     url = settings.database_url.get_secret_value()
     is_sqlite = url.startswith("sqlite")
     options = {"timeout": LOCK_TIMEOUT} if is_sqlite else {}
@@ -38,7 +38,7 @@ async def transaction(settings: Settings) -> AsyncGenerator[AsyncConnection]:
         def on_connect(connection: Any, record: Any) -> None:
             cursor = connection.cursor()
             # To change a table, a migration copies it and drops the original. With foreign keys on, dropping
-            # it would delete the rows that refer to it.
+            # the original would delete the rows that refer to it.
             cursor.execute("PRAGMA foreign_keys = OFF")
             # With the legacy behavior, other tables' foreign keys are not updated when a table is renamed.
             cursor.execute("PRAGMA legacy_alter_table = OFF")
@@ -47,7 +47,7 @@ async def transaction(settings: Settings) -> AsyncGenerator[AsyncConnection]:
         @event.listens_for(engine.sync_engine, "begin")
         def on_begin(connection: Connection) -> None:
             # Otherwise, the driver would start a transaction only at the first INSERT, and a rollback would
-            # keep the tables created before it.
+            # keep the tables created before that INSERT.
             connection.exec_driver_sql("BEGIN")
 
         _ = (on_connect, on_begin)
@@ -61,7 +61,7 @@ async def transaction(settings: Settings) -> AsyncGenerator[AsyncConnection]:
 def lock(connection: Connection, table: str) -> None:
     """Keep other programs out of *table* until the transaction ends.
 
-    SQLite needs no lock: its transaction fails if another program has written since it started.
+    SQLite needs no lock: the transaction fails if another program has written since the transaction began.
     """
     if connection.dialect.name == "postgresql":
         quoted = connection.dialect.identifier_preparer.quote_identifier(table)
@@ -114,4 +114,4 @@ def _steps(scripts: ScriptDirectory, heads: tuple[str, ...]) -> "list[RevisionSt
 
 
 def _do_nothing(**options: Any) -> None:
-    """The migration function of a revision that is only recorded."""
+    """The migration function for a revision that is recorded as applied without being run."""

@@ -3,8 +3,8 @@
     @router.post("/imports", status_code=202, dependencies=[Depends(limited("10/m"))])
     async def start_import(user: CurrentUser, body: ImportIn) -> ImportOut: ...
 
-This allows ten requests a minute from each client network, for this route only. The eleventh gets a 429
-before its body is read. For two limits, use two guards:
+This allows ten requests a minute from each client network, for this route only. The eleventh request gets
+a 429 before its body is read. For two limits, use two guards:
 `[Depends(limited("3/s")), Depends(limited("1000/d"))]`.
 """
 
@@ -37,7 +37,7 @@ class Rate:
     """A rate of *count* requests per *seconds* seconds.
 
     All *count* requests may arrive together. After that, one more is allowed every `seconds / count` seconds.
-    After a pause of *seconds* seconds, the full count is available again.
+    After *seconds* seconds without requests, all *count* requests are allowed again.
 
     Raises:
         ValueError: *count* or *seconds* is out of range.
@@ -81,7 +81,7 @@ class LimiterUnavailable(Exception):
 class Limiter(Protocol):
     """Counts requests by key. Each (key, rate) pair has its own token bucket.
 
-    A bucket holds at most `rate.count` tokens. `acquire` takes one, and the bucket refills at a steady rate.
+    A bucket holds at most `rate.count` tokens and refills at a steady rate. Each `acquire` takes one token.
 
     Raises, in every method except `close`:
         LimiterUnavailable: the limiter cannot be reached. The call may still have taken effect.
@@ -89,7 +89,7 @@ class Limiter(Protocol):
 
     async def acquire(self, key: str, rate: Rate) -> float:
         """Count one request and return 0.0. If the limit has been reached, count nothing and return the
-        seconds to wait."""
+        number of seconds to wait."""
         ...
 
     async def peek(self, key: str, rate: Rate) -> float:
@@ -137,8 +137,8 @@ def bucket_name(key: str, rate: Rate, secret: bytes = b"") -> str:
 def limited(text: str) -> Callable[[Request], Awaitable[None]]:
     """A guard that applies the rate *text* (such as 10/15m or 5/h) per route and client network.
 
-    A network is an IPv4 address, or the /64 that contains an IPv6 address. Clients whose address is unknown
-    share one count.
+    A client network is an IPv4 address or an IPv6 /64 prefix. Clients whose address is unknown share one
+    count.
 
     Raises:
         ValueError: *text* is not a rate.

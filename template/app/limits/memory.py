@@ -1,6 +1,6 @@
 """Limits counted in this process's memory. With N processes, clients can send N times as many requests.
 
-The algorithm is the token bucket of hawkapi-ratelimit 0.1. It is reimplemented here because the library
+The algorithm is the token bucket from hawkapi-ratelimit 0.1. It is reimplemented here because the library
 cannot peek or refund, forgets buckets when a client fills its table, and never reloads its Redis script. A
 bucket is stored as one number, the time at which it will be full (the generic cell rate algorithm, ITU-T
 I.371), so a full bucket does not need to be stored.
@@ -22,9 +22,9 @@ class MemoryLimiter:
     """A `Limiter` that holds up to *max_keys* buckets (about 200 bytes each).
 
     A bucket is removed only when it is full again, so filling the table does not reset any count. While the
-    table is full, new keys share `OVERFLOW` buckets per rate. A key is assigned to one of them by a hash with
-    *secret*, which is random by default. A client that empties a shared bucket affects few others, and it
-    cannot choose which ones (CWE-400).
+    table is full, new keys share `OVERFLOW` buckets per rate. A hash with *secret*, which is random by
+    default, assigns each key to one of these buckets. A client that empties a shared bucket affects few other
+    clients and cannot choose them (CWE-400).
     """
 
     def __init__(self, max_keys: int = 100_000, *, secret: bytes | None = None) -> None:

@@ -1,7 +1,7 @@
 """Limits counted in Redis (or Valkey), shared by all processes that use it.
 
 The algorithm is the same as in `memory.py`. It runs inside Redis, so two processes never count at the same
-time, and uses Redis's clock, so all processes agree on the time. Restarting Redis may reset the counts. A
+time. It uses Redis's clock, so all processes agree on the time. Restarting Redis may reset the counts. A
 circuit breaker handles Redis outages.
 """
 
@@ -100,7 +100,7 @@ class RedisLimiter:
             return int(wait) / 1_000_000
         except (RedisError, OSError, RuntimeError, ValueError) as error:
             # TimeoutError is an OSError. A transport that was closed in the meantime raises RuntimeError. A
-            # reply that is not a number raises ValueError: the server is not Redis.
+            # reply that is not a number, from a server that is not Redis, raises ValueError.
             raise LimiterUnavailable(f"{type(error).__name__}: {error}") from error
 
 
@@ -114,9 +114,9 @@ open instead of each waiting for its own timeout."""
 class CircuitBreaker:
     """A `Limiter` that uses *limiter*, or *fallback* while *limiter* is unavailable.
 
-    Without a fallback, nothing is allowed during an outage: `acquire` and `peek` raise LimiterUnavailable,
-    and `refund` does nothing. After each pause, one call tries *limiter* again and may have to wait for a
-    timeout. The start and the end of an outage are each logged once.
+    Without a fallback, no requests are allowed during an outage: `acquire` and `peek` raise
+    LimiterUnavailable, and `refund` does nothing. After each pause, one call tries *limiter* again and may
+    have to wait for a timeout. The start and the end of an outage are each logged once.
     """
 
     def __init__(self, limiter: Limiter, fallback: Limiter | None) -> None:

@@ -1,7 +1,7 @@
-"""E-mails are stored in an outbox, in the same transaction as the changes they are about, and a worker sends
-them after the commit.
+"""E-mails are stored in an outbox, in the same transaction as the changes that trigger them.
 
-To send one from a request handler: `await app.state.mail.for_session(db).send(EmailMessage.build(...))`.
+A worker sends them after the commit. To send an e-mail from a request handler:
+`await app.state.mail.for_session(db).send(EmailMessage.build(...))`.
 Template-owned. Start reading in `outbox.py`.
 """
 

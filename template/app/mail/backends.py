@@ -83,8 +83,8 @@ class ConsoleBackend:
     stream: TextIO | None = None
     """Where to print. None means standard output."""
     mailbox_url: str = ""
-    """The URL of the page that shows whole e-mails. If this is set, only the first link in the body is
-    printed. If the body has no link, this URL is printed instead."""
+    """The URL of the page that shows whole e-mails. When it is set, only the first link in an e-mail's body
+    is printed. If the body has no link, this URL is printed instead."""
     name: str = field(default="console", init=False)
 
     async def send(self, message: EmailMessage) -> SendResult:
@@ -136,8 +136,8 @@ def _sorted_errors() -> Generator[None]:
             raise Misconfigured(f"{_describe(cause)}; check {check}") from error
         raise _kind_of(cause)(_describe(cause)) from error
     except ValueError as error:
-        # hawkapi-mail raises ValueError for a line break in a header or an invalid recipient, and its
-        # subclass UnicodeEncodeError for a non-ASCII address.
+        # hawkapi-mail raises ValueError for a line break in a header or an invalid recipient. For a non-ASCII
+        # address, it raises UnicodeEncodeError, a subclass of ValueError.
         raise Undeliverable(f"the e-mail cannot be encoded ({type(error).__name__})") from error
 
 
@@ -153,13 +153,15 @@ def _refusal(error: BaseException | None) -> BaseException | None:
 
 
 _OUR_ACCOUNT = frozenset({530, 534, 535, 538})
-"""Replies about our credentials (RFC 4954). The e-mail can be sent once the credentials are corrected."""
+"""SMTP codes about our credentials (RFC 4954). The e-mail can be sent once the credentials are corrected."""
 
 
 _NO_MAILBOX = frozenset({"5.1.1", "5.1.6", "5.1.10"})
-"""The mailbox does not exist or has moved (RFC 3463, 3.2), or its domain accepts no e-mail (RFC 7505).
+"""Statuses of a mailbox that does not exist or has moved (RFC 3463, 3.2), or whose domain accepts no e-mail
+(RFC 7505).
 
-A 550 without one of these statuses often means a poor sender reputation; a 5.2.1 often means too much e-mail.
+A 550 reply without one of these statuses often indicates a poor sender reputation, and 5.2.1 often indicates
+a mailbox that receives too much e-mail.
 """
 
 
@@ -202,8 +204,8 @@ def _describe(error: BaseException) -> str:
         case SMTPResponseException():
             return f"{type(error).__name__} {error.code} {_status_of(error)}".rstrip()
         case SMTPConnectError():
-            # The message names the server and the cause. It cannot quote an e-mail, because none has been
-            # sent yet.
+            # The error's message names the server and the cause. It cannot quote the e-mail, which has not
+            # been sent yet.
             return f"{type(error).__name__}: {error}"
         case _:
             return type(error).__name__

@@ -53,7 +53,7 @@ def dead(
 @cli.command()
 @friendly_errors
 def retry(numbers: Numbers = None, every: All = False) -> None:
-    """Send e-mails again. Fix the cause first, because this resets each e-mail's attempts."""
+    """Send e-mails again and reset their attempt counts. First fix the problem that caused the failures."""
     from app.users import dead_mails
 
     done = asyncio.run(_for_each(_chosen(numbers, every), dead_mails.send_again))
@@ -87,7 +87,7 @@ async def _session() -> AsyncGenerator["AsyncSession"]:
 
 
 async def _dead(limit: int) -> "list[tuple[DeadMail, str | None]]":
-    """The e-mails, each with the e-mail address of its account."""
+    """The e-mails that could not be sent, each with its account's e-mail address."""
     from app.database import services_of_session
     from app.mail import outbox
     from app.users.schemas import dead_mail
@@ -100,7 +100,7 @@ async def _dead(limit: int) -> "list[tuple[DeadMail, str | None]]":
 
 
 def _chosen(numbers: list[int] | None, every: bool) -> list[int] | None:
-    """The numbers, or None for all."""
+    """The numbers of the chosen e-mails, or None for all."""
     if bool(numbers) == every:
         raise typer.BadParameter(
             "Give the numbers of the e-mails, as `uv run app mail dead` shows them, or use --all."
@@ -122,7 +122,7 @@ async def _for_each(numbers: list[int] | None, do: "Callable[[AsyncSession, int]
             except (MailExpired, NoSuchMail) as error:
                 typer.echo(f"E-mail {number}: {error}", err=True)
                 continue
-            # Commit after each one, so that other processes can write in between.
+            # Commit after each e-mail, so that other processes can write in between.
             await db.commit()
             done += 1
     if numbers is not None and done < len(numbers):

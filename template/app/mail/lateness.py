@@ -1,5 +1,4 @@
-"""A /readyz check for overdue e-mail, which means that no worker is running or that the workers cannot keep
-up.
+"""A /readyz check for overdue e-mail, a sign that no worker is running or that the workers cannot keep up.
 
 Template-owned; change the limit as you like.
 """
@@ -14,14 +13,14 @@ from app.web import App
 from app.web.health import DEGRADED
 
 LATE = timedelta(minutes=10)
-"""A running worker takes an e-mail within seconds of its due time. Ten minutes is enough to allow for a burst
-or a deployment."""
+"""A running worker takes an e-mail within seconds of its due time. Ten minutes leaves room for a burst of
+e-mail or a deployment."""
 
 
 def install(app: App) -> None:
     """Add the readiness check.
 
-    Late e-mail does not take a process out of service: requests do not need the worker.
+    Late e-mail does not take a process out of service, because requests do not need the worker.
     """
 
     @app.readiness_check("mail")

@@ -1,7 +1,7 @@
 """The development mailbox: in development, the worker keeps the e-mails that it has sent. Template-owned.
 
-They stay in the outbox with the status `sent`, so they survive a restart. `app/pages` shows them at
-`/dev/mailbox`. Without `app/pages`, or outside development, nothing is kept.
+Sent e-mails stay in the outbox with the status `sent`, so they survive a restart. `app/pages` shows them at
+`/dev/mailbox`. Without `app/pages`, or outside development, no sent e-mails are kept.
 """
 
 from collections.abc import Iterable
@@ -32,14 +32,14 @@ class SentMail(NamedTuple):
 
 
 def mailbox_url(settings: Settings) -> str:
-    """The URL of the mailbox. Empty if there is none."""
+    """The URL of the mailbox, or an empty string if there is no mailbox."""
     if settings.environment != "development" or find_spec("app.pages") is None:
         return ""
     return f"{settings.base_url}/dev/mailbox"
 
 
 async def keep(db: AsyncSession, ids: Iterable[int]) -> None:
-    """Keep the rows with these ids, whose e-mails have been sent."""
+    """Keep the rows of the sent e-mails with these ids."""
     # Clear the account and the expiry: the row must stay when the account is deleted or the link expires.
     values = {"status": SENT, "next_attempt_at": clock.now(), "user_id": None, "expires_at": None}
     statement = update(OutboxMessage).where(OutboxMessage.id.in_(list(ids))).values(**values)
@@ -55,13 +55,13 @@ async def sent_mails(db: AsyncSession) -> list[SentMail]:
 
 
 async def sent_mail(db: AsyncSession, identifier: int) -> SentMail | None:
-    """The e-mail in the mailbox with this id, or None."""
+    """The e-mail with this id in the mailbox, or None."""
     row = (await db.scalars(_sent().where(OutboxMessage.id == identifier))).one_or_none()
     return row and _opened(row, keys_of(db))
 
 
 async def newest_id(db: AsyncSession) -> int:
-    """The id of the most recently sent e-mail, or 0. It changes when an e-mail arrives."""
+    """The id of the most recently sent e-mail, or 0 if there is none. Each new e-mail changes this value."""
     ids = select(OutboxMessage.id).where(OutboxMessage.status == SENT)
     newest_first = ids.order_by(OutboxMessage.next_attempt_at.desc(), OutboxMessage.id.desc())
     return await db.scalar(newest_first.limit(1)) or 0

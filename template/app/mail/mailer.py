@@ -19,8 +19,8 @@ _WITHHELD = "app.mail.withheld"
 def withhold(db: AsyncSession, email: str) -> None:
     """Discard every e-mail to *email* that is sent through *db* from now on.
 
-    This is for a mailbox that has received too many e-mails. The amount of work does not change; `enqueue`
-    explains why.
+    Used for a mailbox that has received too many e-mails. The request still does the same amount of work;
+    `enqueue` explains why.
     """
     db.info.setdefault(_WITHHELD, set()).add(email)
 
@@ -41,9 +41,9 @@ class Mailer:
     ) -> "SessionMailer":
         """A mailer for one transaction. With *discard*, its e-mails are never sent (see `enqueue`).
 
-        *user_id*: the account that the e-mails belong to. They are deleted with it and are part of its
-        export. *lifetime*: the seconds until the link in the e-mails expires. Expired e-mails are not sent,
-        and their content is deleted.
+        *user_id*: the account that the e-mails belong to. The e-mails are deleted with the account and are
+        part of its export. *lifetime*: the seconds until the link in the e-mails expires. Expired e-mails are
+        not sent, and their content is deleted.
         """
         return SessionMailer(db, self.default_sender, discard, user_id, lifetime)
 

@@ -1,13 +1,13 @@
-"""The outbox: e-mails stored as rows in the same transaction as the change they are about. Template-owned.
+"""The outbox: e-mails stored as rows, in the same transaction as the change that triggers them.
 
-An e-mail exists if and only if its change was committed. A worker (`worker.py`) takes rows with `lease`,
-which never leases a row to two workers at once, and sends them; `wakeup.py` wakes the worker on commit.
-Delivery is at least once: if a worker is killed after the server accepts the e-mail but before the row is
-deleted, another worker sends the e-mail again with the same Message-ID.
+Template-owned. An e-mail exists if and only if that change was committed. A worker (`worker.py`) takes rows
+with `lease`, which never leases a row to two workers at once, and sends their e-mails. `wakeup.py` wakes the
+worker on commit. Delivery is at least once: if a worker is killed after the server accepts the e-mail but
+before the row is deleted, another worker sends the e-mail again with the same Message-ID.
 
 An e-mail's content is encrypted (`stored.py`). A row is deleted once its e-mail has been sent, when its
-account is deleted, or some time after it was set aside. The content is deleted when the link in the e-mail
-expires. In development, `mailbox.py` keeps sent e-mails.
+account is deleted, or some time after the e-mail was set aside. The content is deleted when the link in the
+e-mail expires. In development, `mailbox.py` keeps sent e-mails.
 """
 
 from collections.abc import Iterable
@@ -64,8 +64,8 @@ class OutboxMessage(Base):
     )
     """The e-mail's account. The row is deleted with the account and is part of its export."""
     subject: Mapped[str] = mapped_column(Text, default="", server_default="")
-    """The subject, for the owner and the operator. Kept until the row is deleted, so it must not contain a
-    secret."""
+    """The subject, shown to the owner and the operator. It is kept until the row is deleted, so it must not
+    contain a secret."""
     message: Mapped[str] = mapped_column(Text, info=_SECRET | sealed_for(PURPOSE))
     """The whole e-mail, sealed (`stored.py`). Empty after `expires_at`."""
     expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
@@ -80,7 +80,7 @@ class OutboxMessage(Base):
     """When the next attempt is due, or when the e-mail was set aside or sent."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
     last_error: Mapped[str] = mapped_column(Text, default="")
-    """Why the last attempt failed, for the operator. It contains no token and no part of the e-mail."""
+    """Why the last attempt failed, for the operator. It contains no tokens and no part of the e-mail."""
 
 
 def enqueue(
@@ -120,7 +120,7 @@ async def lease(
 ) -> list[OutboxMessage]:
     """Take up to *limit* due rows, most overdue first. No other worker can take them for *duration*.
 
-    A single statement takes them, so two workers never get the same row. Commit before you send.
+    A single statement takes the rows, so two workers never get the same row. Commit before you send.
     """
     now = now or _now()
     due = (
@@ -147,7 +147,7 @@ async def lease(
 
 
 async def seconds_until_due(db: AsyncSession) -> float | None:
-    """Seconds until the next e-mail can be taken; None if none is waiting."""
+    """Seconds until the next e-mail can be taken, or None if no e-mails are waiting."""
     waiting = select(OutboxMessage.next_attempt_at).where(OutboxMessage.status == PENDING)
     due = await db.scalar(waiting.order_by(OutboxMessage.next_attempt_at).limit(1))
     # SQLite returns this column without a time zone.
@@ -155,7 +155,7 @@ async def seconds_until_due(db: AsyncSession) -> float | None:
 
 
 async def renew(db: AsyncSession, row: OutboxMessage, duration: timedelta) -> bool:
-    """Extend the lease of *row* to *duration* from now. Returns False if the caller no longer holds it."""
+    """Extend the lease on *row* to *duration* from now. Returns False if the caller has lost the lease."""
     return await _change(db, row, next_attempt_at=_now() + duration)
 
 
@@ -176,7 +176,10 @@ async def put_back(db: AsyncSession, row: OutboxMessage, delay: timedelta, error
 
 
 async def set_aside(db: AsyncSession, row: OutboxMessage, error: str) -> None:
-    """Stop trying. The row is kept for a while with the status `dead` so that the operator can inspect it."""
+    """Stop trying to send the e-mail.
+
+    The row is kept for a while with the status `dead` so that the operator can inspect it.
+    """
     content = "" if is_expired(row) else row.message
     await _change(db, row, status=DEAD, next_attempt_at=_now(), last_error=error, message=content)
 
@@ -187,7 +190,10 @@ def is_expired(row: OutboxMessage) -> bool:
 
 
 async def blank_expired(db: AsyncSession) -> int:
-    """Delete the content of e-mails with expired links. Sets pending ones aside and returns their number."""
+    """Delete the content of e-mails with expired links, and set aside those that are still pending.
+
+    Returns the number of e-mails that were set aside.
+    """
     now = _now()
     expired = (OutboxMessage.expires_at <= now, OutboxMessage.message != "")
     late = update(OutboxMessage).where(*expired, OutboxMessage.status == PENDING)
@@ -200,7 +206,7 @@ async def blank_expired(db: AsyncSession) -> int:
 
 
 async def pull_back(db: AsyncSession, longest: timedelta) -> int:
-    """Make pending e-mails due now if they would wait longer than *longest*. Returns how many there were.
+    """Make pending e-mails due now if they would wait longer than *longest*. Returns how many were changed.
 
     An e-mail that your code has postponed keeps its due time if it has not been attempted yet.
     """
@@ -219,8 +225,11 @@ async def pull_back(db: AsyncSession, longest: timedelta) -> int:
 async def dead_messages(
     db: AsyncSession, *, before: int | None = None, since: int | None = None, limit: int | None = None
 ) -> list[OutboxMessage]:
-    """E-mails that were set aside, newest first, with ids below *before*. With *since*, oldest first,
-    starting at that id."""
+    """E-mails that were set aside, newest first.
+
+    *before*: return only e-mails with lower ids. *since*: return only this e-mail and those with higher ids,
+    oldest first.
+    """
     query = select(OutboxMessage).where(OutboxMessage.status == DEAD)
     if before is not None:
         query = query.where(OutboxMessage.id < before)
@@ -248,7 +257,7 @@ def can_be_sent(row: OutboxMessage) -> bool:
 
 
 async def retry(db: AsyncSession, message_id: int) -> bool:
-    """Queue a dead e-mail again and reset its attempts. Returns False if it does not exist or has expired."""
+    """Queue a dead e-mail again and reset its attempt count. Returns False if it is gone or has expired."""
     sendable = (
         OutboxMessage.id == message_id,
         OutboxMessage.status == DEAD,
@@ -275,7 +284,7 @@ async def drop(db: AsyncSession, message_id: int) -> bool:
 
 
 async def remove_dead(db: AsyncSession, before: datetime) -> None:
-    """Delete e-mails that were set aside, or kept in development, earlier than *before*."""
+    """Delete e-mails that were set aside (or, in development, sent) earlier than *before*."""
     old = (OutboxMessage.status.in_((DEAD, SENT)), OutboxMessage.next_attempt_at < before)
     await db.execute(delete(OutboxMessage).where(*old))
 

@@ -1,4 +1,4 @@
-"""The outcomes of e-mails, for features that count them. Template-owned.
+"""Reports what happened to each e-mail, for features that count outcomes. Template-owned.
 
 A feature adds a function to LISTENERS when it is imported. The function is called in the worker's process.
 """
@@ -12,8 +12,9 @@ from app.database import services_of_database
 from app.services import Services
 
 type Outcome = Literal["sent", "retried", "dead", "suppressed", "discarded"]
-"""`retried`: an attempt failed, and another will follow. `dead`: set aside. `suppressed`: all its recipients
-are suppressed (see `suppression.py`). `discarded`: not meant to be sent (see `enqueue`)."""
+"""`retried`: an attempt failed, and another will follow. `dead`: set aside. `suppressed`: all of the
+e-mail's recipients are suppressed (see `suppression.py`). `discarded`: not meant to be sent (see `enqueue`).
+"""
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome.__value__)
 

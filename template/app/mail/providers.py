@@ -42,7 +42,7 @@ class HTTPBackend:
     name: str
     url: str
     arguments: Callable[[EmailMessage], dict[str, Any]]
-    """Returns the `httpx` arguments that send an e-mail. Raises ValueError if the e-mail cannot be
+    """Returns the arguments to pass to `httpx` to send an e-mail. Raises ValueError if the e-mail cannot be
     encoded."""
     remedy: str
     """What to check if the provider rejects the account."""
@@ -58,7 +58,7 @@ class HTTPBackend:
         try:
             response = await self.client.send(request)
         except httpx.ConnectError as error:
-            # The message names the cause. It cannot quote an e-mail, because none has been sent yet.
+            # The error's message names the cause. It cannot quote the e-mail, which has not been sent yet.
             raise SendError(f"{self.name}: ConnectError: {error}") from error
         except httpx.HTTPError as error:
             raise SendError(f"{self.name}: {type(error).__name__}") from error
@@ -173,7 +173,7 @@ def _for_resend(message: EmailMessage) -> dict[str, Any]:
         ],
     }
     given = {name: value for name, value in mail.items() if value}
-    # At most 256 characters are allowed. The random part comes first.
+    # Resend allows at most 256 characters. The random part of the id comes first.
     return {"json": given, "headers": {"Idempotency-Key": message.message_id[:256]}}
 
 
@@ -243,7 +243,8 @@ class SESBackend:
     def _client(self) -> Any:
         # At DEBUG, botocore logs whole e-mails.
         logging.getLogger("botocore").setLevel(logging.INFO)
-        # boto3 would resend an e-mail after losing the response. Only the worker makes and counts attempts.
+        # If the response were lost, boto3 would resend the e-mail. Only the worker may retry, because it
+        # counts the attempts.
         once = {"total_max_attempts": 1}
         options = import_module("botocore.config").Config(
             connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries=once
@@ -273,8 +274,7 @@ def _refusal_of_ses(response: dict[str, Any]) -> SendError:
     said = f"ses: {status} {code}" if re.fullmatch(r"[A-Za-z]{1,60}", code) else f"ses: {status}"
     if status >= 500 or status in _PASSING or "Throttling" in code:
         return SendError(said)
-    # Only the error message distinguishes a bad e-mail from a sender or sandbox recipient that SES has not
-    # verified.
+    # Only the error message distinguishes a bad e-mail from an unverified sender or sandbox recipient.
     is_unverified = "not verified" in error.get("Message", "")
     if code in ("BadRequestException", "MessageRejected") and not is_unverified:
         return Undeliverable(said)

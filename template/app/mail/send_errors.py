@@ -1,7 +1,7 @@
 """Why an e-mail was not sent. Template-owned.
 
 A backend raises `SendError` if the e-mail should be retried later. The subclasses below are for more specific
-cases. The message is stored and logged, so it must not contain an address or any part of the e-mail.
+cases. An error's message is stored and logged, so it must not contain an address or any part of the e-mail.
 """
 
 from hawkapi_mail import SendError

@@ -28,7 +28,7 @@ class StoredMail(msgspec.Struct):
 
 
 def keys_of(db: AsyncSession) -> KeyRing:
-    """The keys for the stored e-mails of the application that created *db*."""
+    """The keys that encrypt stored e-mails in the application that created *db*."""
     return KeyRing.of(services_of_session(db).settings, PURPOSE)
 
 

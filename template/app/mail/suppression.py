@@ -2,8 +2,8 @@
 
 A feature that suppresses addresses adds a function to SUPPRESSIONS when it is imported. The worker calls
 these functions just before it sends an e-mail. A request therefore does the same work for every address, and
-its response reveals nothing. To learn when a server reports that a mailbox does not exist, a feature adds a
-function to ON_MISSING.
+its response does not reveal which addresses are suppressed. To learn when a server reports that a mailbox
+does not exist, a feature adds a function to ON_MISSING.
 """
 
 from collections.abc import Awaitable, Callable

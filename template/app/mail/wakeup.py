@@ -27,7 +27,7 @@ RECONNECT = 2.0
 CHECK = 30.0
 """Seconds between connection checks. A connection dropped by a firewall does not report an error."""
 TIMEOUT = 5.0
-"""Seconds to wait for a check, and for the first notification."""
+"""Seconds to wait for a connection check and for the first notification."""
 
 
 @event.listens_for(OutboxMessage, "after_insert")
@@ -66,7 +66,7 @@ class Bell:
 
 @asynccontextmanager
 async def listening(database: Database) -> AsyncGenerator[Bell]:
-    """A bell rung by the database. A background task connects, and reconnects when necessary."""
+    """A bell that the database rings. A background task keeps a connection to the database open."""
     bell = Bell()
     task = asyncio.create_task(_listen(database, bell), name="mail wake-up")
     try:
@@ -135,8 +135,8 @@ async def _own_connection(engine: AsyncEngine) -> AsyncGenerator[Any]:
     try:
         yield connection
     finally:
-        # If this times out, the connection is aborted. The `timeout` argument of `close` does not limit the
-        # wait for a cancel request.
+        # On a timeout, the connection is aborted. The `timeout` argument of `close` does not limit the wait
+        # for a cancel request.
         with suppress(Exception):
             async with asyncio.timeout(1):
                 await connection.close()

@@ -31,9 +31,10 @@ logger = logging.getLogger("app.mail")
 IDLE = 0.5
 """Seconds between checks of an empty outbox."""
 IDLE_LISTENING = 5.0
-"""Like IDLE, but used while the database wakes the worker (see `wakeup.py`)."""
+"""Like IDLE, but used while the database can wake the worker (see `wakeup.py`)."""
 BUSY = 0.2
-"""Seconds to wait after the last due e-mail has been handled. This is short because more may follow soon."""
+"""Seconds to wait after the last due e-mail has been handled. The wait is short because more e-mails may
+follow soon."""
 MAX_PAUSE = 5.0
 """The maximum number of seconds between attempts while the database is unavailable."""
 FIRST_RETRY = 10.0
@@ -43,18 +44,20 @@ MAX_RETRY = 3600.0
 """The maximum number of seconds between attempts to send an e-mail, plus or minus 20 percent. With the
 default MAIL_MAX_ATTEMPTS, retries span about a day, so an e-mail survives a long mail server outage."""
 MAX_WAIT = 86_400.0
-"""An e-mail never has to wait this many seconds for its next attempt. If a row says otherwise, it was written
-while a clock was wrong. This is much longer than MAX_RETRY, so that a worker with a slow clock does
-not reschedule e-mails that other workers are sending."""
+"""No e-mail ever has to wait this many seconds for its next attempt. A row with a longer wait was written
+while a clock was wrong. The value is much larger than MAX_RETRY, so that a worker with a slow clock does not
+reschedule e-mails that other workers are sending."""
 LEASE = 8.0
 """Seconds before another worker takes over the e-mail that a killed worker was sending. The workers' clocks
-must agree to within a few seconds. Otherwise, one worker takes an e-mail that another is still sending."""
+must agree to within a few seconds. Otherwise, one worker could take an e-mail that another is still sending.
+"""
 MAX_DEATHS = 5
-"""An e-mail is set aside after this many workers have died while sending it, because it may have killed them.
-Each death makes the next worker wait longer. The waits add up to about 2.5 minutes, which is enough for a few
-unlucky restarts."""
+"""An e-mail is set aside after this many workers have died while sending it, because the e-mail may be the
+cause. Each death makes the next worker wait longer. The waits add up to about 2.5 minutes, which allows for a
+few badly timed restarts."""
 RENEWAL = 2.0
-"""Seconds between lease renewals while an e-mail is being sent. Several can fail before the lease expires."""
+"""Seconds between lease renewals while an e-mail is being sent. Several renewals can fail before the lease
+expires."""
 STEPS = 12
 """The number of steps in an SMTP delivery, including TLS and a login. SMTP_TIMEOUT limits each one."""
 
@@ -90,7 +93,7 @@ class Worker:
         self.send_timeout = send_timeout
         self._keep_sent = keep_sent
         self._finished: set[int] = set()
-        """Ids of rows that have not been deleted yet even though their e-mails have been sent."""
+        """Ids of rows whose e-mails have been sent, but which have not been deleted yet."""
         self._to_keep: set[int] = set()
         """Like `_finished`, but for rows that are kept."""
 
@@ -196,11 +199,11 @@ class Worker:
                 return await outbox.renew(db, row, self._lease_of(row))
         except (SQLAlchemyError, OSError):
             # Keep sending: if the send were cancelled, the e-mail could be sent twice. While the database is
-            # down, no other worker can take it.
+            # down, no other worker can take the row.
             return True
 
     def _lease_of(self, row: OutboxMessage) -> timedelta:
-        """How long to lease *row*: longer after a worker has died, so that the next one waits longer."""
+        """How long to lease *row*: longer after a worker has died, so that the next worker waits longer."""
         deaths = _deaths(row)
         return timedelta(seconds=max(LEASE, self._retry.delay_for(deaths) if deaths else 0))
 
@@ -233,7 +236,7 @@ class Worker:
         tell(self._database, "dead")
 
     async def _remove_finished(self) -> None:
-        # If this fails, it is retried before anything else: an e-mail must not be sent twice.
+        # If the update fails, it is retried before anything else, so that no e-mail is sent twice.
         if self._finished or self._to_keep:
             async with self._database.session() as db:
                 await outbox.remove(db, self._finished)
@@ -267,6 +270,6 @@ def _deaths(row: OutboxMessage) -> int:
 
 
 def _describe(error: Exception) -> str:
-    """A description of *error* for the log and the table. Only `SendError` messages are known to contain
-    nothing private."""
+    """A description of *error* for the log and the table. Only `SendError` messages are known to contain no
+    private data."""
     return str(error) if isinstance(error, SendError) else names_of(error)

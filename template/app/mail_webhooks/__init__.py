@@ -1,4 +1,4 @@
-"""Mailboxes that bounce or whose owners complain are marked and receive no e-mail until the mark is cleared.
+"""A mailbox that bounces or whose owner complains is marked and receives no e-mail until the mark is cleared.
 
 Mail providers' webhooks report such mailboxes, and an SMTP server reports mailboxes that do not exist.
 
@@ -32,7 +32,7 @@ REQUIRES = ("limits", "users")
 """Features that are installed before this one."""
 
 _PROOFS = ("on_after_verify", "on_after_reset_password", "on_after_change_email")
-"""The hooks that run after an e-mailed link is used, which proves that the mailbox receives e-mail."""
+"""The hooks that run after an e-mailed link is used. Its use proves that the mailbox receives e-mail."""
 
 SUPPRESSIONS.append(marked_among)
 ON_MISSING.append(mark_missing)
@@ -73,7 +73,7 @@ def build_webhooks(settings: Settings, limiter: Limiter) -> dict[str, Webhook]:
     """The webhooks of the providers whose keys are set.
 
     Raises:
-        ValueError: a key is malformed. The message names it.
+        ValueError: a key is malformed. The message names the key.
     """
     webhooks: dict[str, Webhook] = {}
     if settings.ses_topic_arn:

@@ -1,9 +1,9 @@
-"""Mailboxes that no longer receive e-mail because an e-mail bounced or the owner complained about one.
+"""Mailboxes that no longer receive e-mail because an e-mail bounced or the owner complained.
 
-A provider reports them, or an SMTP server rejects them as unknown. The worker discards e-mails to a marked
-mailbox just before sending, so no request reveals which addresses are marked. A mark is cleared when a link
-that was e-mailed to the mailbox is used, when a superuser clears it, or with `app mail-webhooks clear`. The
-row is kept so that an older event that arrives late or twice does not mark the mailbox again.
+A provider reports such mailboxes, or an SMTP server rejects them as unknown. The worker discards e-mails to a
+marked mailbox just before sending, so no request reveals which addresses are marked. A mark is cleared when a
+link that was e-mailed to the mailbox is used, when a superuser clears it, or with `app mail-webhooks clear`.
+The row is then kept, so that an older event cannot mark the mailbox again if it arrives late or twice.
 """
 
 import logging
@@ -41,7 +41,7 @@ class NotMarked(ValueError):
 
 
 class Event(NamedTuple):
-    """A provider's report that e-mail to *email* bounces permanently, or that its owner complained."""
+    """A provider's report that e-mail to *email* bounces permanently or that the mailbox owner complained."""
 
     email: str
     reason: str
@@ -57,7 +57,7 @@ class BouncedMailbox(Base):
     user_id: Mapped[str | None] = mapped_column(
         String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True
     )
-    """The account that had the address. The row is deleted with it and is part of its export."""
+    """The account that had the address. The row is deleted with the account and is part of its export."""
     reason: Mapped[str] = mapped_column(String(16))
     bounced_at: Mapped[datetime] = mapped_column(UTCDateTime)
     cleared_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
@@ -65,7 +65,7 @@ class BouncedMailbox(Base):
 
 
 async def mark(db: AsyncSession, events: Iterable[Event]) -> None:
-    """Mark the mailboxes in *events*. Repeating this has no effect."""
+    """Mark the mailboxes in *events*. Repeated events have no effect."""
     insert = postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
     # Sorted by address, so that simultaneous requests do not deadlock.
     for event in sorted(each._replace(email=normalize_email(each.email)) for each in events):
@@ -79,7 +79,7 @@ async def mark(db: AsyncSession, events: Iterable[Event]) -> None:
         )
         marked = await db.execute(statement.returning(BouncedMailbox.email))
         if marked.scalar_one_or_none() is not None:
-            # Omit the address, which the log must not contain.
+            # The log must not contain the address.
             logger.warning("a mailbox no longer receives e-mail (%s)", event.reason, extra={"user_id": owner})
 
 
@@ -100,7 +100,7 @@ async def marked_among(db: AsyncSession, addresses: Iterable[str]) -> set[str]:
 
 
 async def clear(db: AsyncSession, email: str) -> bool:
-    """Clear the mark on *email*, so it receives e-mail again. Returns False if it was not marked."""
+    """Clear the mark on *email*, which then receives e-mail again. Returns False if there was no mark."""
     marked = (BouncedMailbox.email == normalize_email(email), BouncedMailbox.cleared_at.is_(None))
     statement = update(BouncedMailbox).where(*marked).values(cleared_at=clock.now())
     cleared = await db.execute(
@@ -110,8 +110,9 @@ async def clear(db: AsyncSession, email: str) -> bool:
 
 
 async def clear_by_hand(db: AsyncSession, email: str) -> None:
-    """Like `clear`, but for superusers and `app mail-webhooks clear`: the change is recorded in the audit
-    log.
+    """Like `clear`, but also record the change in the audit log.
+
+    For superusers and `app mail-webhooks clear`.
 
     Raises:
         NotMarked: the mailbox is not marked.
@@ -123,7 +124,10 @@ async def clear_by_hand(db: AsyncSession, email: str) -> None:
 
 
 async def remove_old(db: AsyncSession) -> None:
-    """Delete marks older than KEPT if they belong to no account. An account's marks are deleted with it."""
+    """Delete marks that belong to no account and are older than KEPT.
+
+    An account's marks are deleted with the account.
+    """
     old = (BouncedMailbox.user_id.is_(None), BouncedMailbox.bounced_at < clock.now() - KEPT)
     await db.execute(delete(BouncedMailbox).where(*old))
 
@@ -131,8 +135,10 @@ async def remove_old(db: AsyncSession) -> None:
 async def marked(
     db: AsyncSession, *, before: tuple[datetime, str] | None = None, limit: int | None = None
 ) -> list[BouncedMailbox]:
-    """The marked mailboxes, newest first. *before*: the time and address of the last one on the previous
-    page."""
+    """The marked mailboxes, newest first.
+
+    *before*: the time and address of the last mailbox on the previous page.
+    """
     order = (BouncedMailbox.bounced_at, BouncedMailbox.email)
     query = select(BouncedMailbox).where(BouncedMailbox.cleared_at.is_(None))
     if before is not None:

@@ -27,7 +27,7 @@ def bounced() -> None:
 @cli.command()
 @friendly_errors
 def clear(email: Annotated[str, typer.Argument(help="The e-mail address.")]) -> None:
-    """Resume e-mail to an address, for example because its owner says that it works again."""
+    """Resume e-mail to an address, for example because its owner says that the mailbox works again."""
     from app.mail_webhooks.bounces import NotMarked
 
     try:

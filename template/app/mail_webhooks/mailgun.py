@@ -22,7 +22,7 @@ from app.mail_webhooks.webhooks import (
 )
 
 _ONCE = Rate(1, 2 * WINDOW)
-"""The period is longer than a token can be valid: the token's time may be up to WINDOW in the future."""
+"""The period outlasts a token's validity, because the token's time may be up to WINDOW in the future."""
 
 
 class _MailgunSignature(msgspec.Struct):

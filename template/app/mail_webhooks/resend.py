@@ -1,4 +1,4 @@
-"""Events from Resend, which signs the id, the time and the body using HMAC, as Svix does. Template-owned.
+"""Events from Resend, which signs the id, the time and the body with Svix's HMAC scheme. Template-owned.
 
 https://resend.com/docs/dashboard/webhooks/verify-webhooks-requests
 """
@@ -62,7 +62,7 @@ class ResendWebhook(Webhook):
             raise WebhookRefused from None
         event = read(body, _Resend)
         reason = _reason_of_resend(event)
-        # An event with several recipients does not identify the mailbox.
+        # An event with several recipients does not say which mailbox it is about.
         recipients = event.data.to if reason and len(event.data.to) == 1 else []
         return [Event(each, reason, event.created_at.astimezone(UTC)) for each in recipients]
 

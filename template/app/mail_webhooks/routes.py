@@ -51,7 +51,8 @@ def router_for(webhooks: Mapping[str, Webhook]) -> Router:
             raise Problem(503, str(error), code=error.code) from error
         try:
             await mark(db, events)
-            # Commit here, not at the end of the request: if this fails, the next attempt must be accepted.
+            # Commit here, not at the end of the request: if the commit fails, the provider's next attempt
+            # must be accepted.
             await db.commit()
         except BaseException:
             # Shielded because the request may have been cancelled.

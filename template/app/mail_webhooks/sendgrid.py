@@ -21,7 +21,7 @@ class _SendGridEvent(msgspec.Struct):
     email: str = ""
     timestamp: Timestamp = 0
     type: str = ""
-    """The type of a bounce: `bounce`, or `blocked`, which is temporary."""
+    """The type of a bounce: either `bounce` (permanent) or `blocked` (temporary)."""
 
 
 class SendGridWebhook(Webhook):

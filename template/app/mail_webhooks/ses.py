@@ -1,7 +1,7 @@
 """Events from Amazon SES, delivered by Amazon SNS. Template-owned.
 
-SNS signs each message and includes the certificate's URL. Anyone with an AWS account can have messages
-signed, so the topic must be ours. SHA-1 signatures are rejected.
+SNS signs each message and includes the certificate's URL. Anyone with an AWS account can have SNS sign
+messages, so only messages from our topic are accepted. SHA-1 signatures are rejected.
 https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
 """
 

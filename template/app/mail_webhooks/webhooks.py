@@ -46,8 +46,8 @@ class Webhook(Protocol):
         """The bounces and complaints in a request.
 
         Raises:
-            WebhookRefused: the request is not signed by the provider, is too old or is malformed. It must
-                be ignored.
+            WebhookRefused: the request is not signed by the provider, is too old or is malformed. The request
+                must be ignored.
             WebhookUnavailable: the signature cannot be checked right now. The provider must retry.
         """
         ...
@@ -57,7 +57,7 @@ class Webhook(Protocol):
 
 
 def read[T](body: bytes | str, kind: type[T]) -> T:
-    """Decode JSON. Raises `WebhookRefused` if it is not valid."""
+    """Decode *body* as JSON. Raises `WebhookRefused` if *body* is not valid."""
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeError):

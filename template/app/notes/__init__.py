@@ -1,4 +1,4 @@
-"""An example module: notes that belong to a user. It is yours: learn from it, rename it or delete it.
+"""An example module: notes that belong to a user. It is yours to learn from, rename or delete.
 
 It shows the parts of a module: a table (`models.py`), request and response bodies (`schemas.py`), routes that
 require a login (`routes.py`), `install` below, a migration (`migrations/versions/app_0002_notes.py`) and

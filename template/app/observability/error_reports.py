@@ -1,7 +1,7 @@
 """Sends error reports to Sentry, or to a server that speaks its protocol.
 
-A report is a log record at level ERROR with its traceback. It contains no local variables, request or user,
-and anything that looks like a secret is removed.
+A report is a log record at level ERROR with its traceback. It does not include local variables, the
+request or the user. Anything that looks like a secret is removed.
 """
 
 from typing import Any

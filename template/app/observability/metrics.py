@@ -113,7 +113,7 @@ class Metrics:
             self.requests.labels(*labels).observe(time.perf_counter() - began)
 
     async def look_at_outbox(self, db: AsyncSession) -> None:
-        """Count the e-mails, and measure how long the oldest one that is due has been waiting."""
+        """Count the e-mails, and measure how long the oldest e-mail that is due has been waiting."""
         by_status = select(OutboxMessage.status, func.count()).group_by(OutboxMessage.status)
         rows = (await db.execute(by_status)).all()
         counts = {row[0]: row[1] for row in rows}

@@ -27,8 +27,8 @@ class Observed:
 
     @property
     def route(self) -> str:
-        """The route's pattern, such as `/users/{user_id}`. Unlike the path, it contains no token. It is known
-        only after routing."""
+        """The route's pattern, such as `/users/{user_id}`. Unlike the path, the pattern contains no tokens.
+        It is known only after routing."""
         route = self.scope.get("route")
         return UNMATCHED if route is None else route.path
 

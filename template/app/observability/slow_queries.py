@@ -1,4 +1,4 @@
-"""A log of slow queries: statements that took SLOW_QUERY_MS or longer, without their parameters."""
+"""Logs slow queries (statements that take SLOW_QUERY_MS or longer), but never their parameters."""
 
 import logging
 import time
@@ -24,7 +24,7 @@ def install(engine: Engine, milliseconds: int) -> None:
 
     @event.listens_for(engine, "handle_error")
     def fail(context: ExceptionContext) -> None:
-        # The slowest statements of all are those that DATABASE_TIMEOUT ends.
+        # The slowest statements of all are the ones that DATABASE_TIMEOUT stops.
         if context.connection is not None and context.statement is not None:
             log(context.connection, context.statement)
 

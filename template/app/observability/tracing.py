@@ -2,7 +2,7 @@
 statement.
 
 OTLP_ENDPOINT is the collector's URL. OpenTelemetry's own environment variables, such as
-OTEL_TRACES_SAMPLER, work too.
+OTEL_TRACES_SAMPLER, also work.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Tracing:
 
     @contextmanager
     def request(self, request: Observed) -> Generator[None]:
-        """The span for a request. Only a trusted proxy can make it part of an existing trace."""
+        """The span for a request. Only a trusted proxy can make the span part of an existing trace."""
         headers = request.scope["headers"] if is_from_proxy(request.scope) else ()
         carrier = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
         began = time.perf_counter()
@@ -95,7 +95,7 @@ class Tracing:
 
     async def close(self) -> None:
         """Send the remaining data. Data that the collector has not received after `_TO_SEND` is lost."""
-        # Daemon threads, because Python waits for all others before it exits.
+        # Use daemon threads, because Python waits for all other threads before it exits.
         senders = [Thread(target=each.shutdown, daemon=True) for each in (self._traces, self._metrics)]
         for sender in senders:
             sender.start()
@@ -106,7 +106,7 @@ def install(app: App) -> None:
     """Trace requests and statements, and send the data to OTLP_ENDPOINT."""
     settings = app.state.settings
     resource = Resource.create({"service.name": settings.app_name, "service.version": app.version})
-    # `close` sends the data. Commands do not call it: they serve no requests, so they have nothing to send.
+    # `close` sends the data. Commands serve no requests and have nothing to send, so they do not call it.
     traces = TracerProvider(resource=resource, shutdown_on_exit=False)
     traces.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{settings.otlp_endpoint}/v1/traces")))
     exporter = OTLPMetricExporter(f"{settings.otlp_endpoint}/v1/metrics")

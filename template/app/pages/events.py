@@ -71,8 +71,8 @@ def sentence_of(event: PublicEvent) -> str:
 
 
 def name_of(event: PublicEvent) -> str:
-    """The message that administrators see for *event*, whether or not it succeeded. If there is no message,
-    they see the event's name."""
+    """The message that administrators see for *event*, whatever its outcome. If there is no message, they see
+    the event's name."""
     found = _find(event, sentences(), SENTENCES_OF_FEATURES)
     return found or event.event.replace("_", " ").capitalize()
 

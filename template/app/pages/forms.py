@@ -108,7 +108,7 @@ class EmailChangeForm(msgspec.Struct):
 
 
 class SessionForm(msgspec.Struct):
-    """The session to end, or whether to end all *others*."""
+    """The *session* to end, or *others* to end all sessions except the current one."""
 
     session: str = ""
     others: str = ""

@@ -22,7 +22,7 @@ class Link:
 
 
 def install(app: App) -> None:
-    """Start without any links or parts."""
+    """Start with no links and no login page sections."""
     app.state.html.globals.update(account_links=[], administration_links=[], login_parts=[])
 
 

@@ -54,11 +54,12 @@ PREVIEWS: dict[str, Preview] = {
 """The functions that put e-mails into the outbox, keyed by name. Each gets a sample account."""
 
 PREVIEWS_OF_FEATURES: dict[str, Preview] = {}
-"""Like `PREVIEWS`, but for features, which add theirs when they are installed. Notices need no entry."""
+"""Like `PREVIEWS`, but for features' e-mails. Features add theirs when they are installed. Notices need no
+entry."""
 
 
 def previews() -> dict[str, Preview]:
-    """All previews, including those of features."""
+    """All previews, including those that features have added."""
     return PREVIEWS | PREVIEWS_OF_FEATURES | {name: _notice(name) for name in NOTICES_OF_FEATURES}
 
 

@@ -1,8 +1,8 @@
 """Decides who can see a page, and where a form redirects.
 
 A handler takes one of these guards as its first parameter. `Visitor` lets everyone in. `SignedIn` sends users
-who are not logged in to the login page, which then returns them to where they were. `RecentlySignedIn` also
-asks for the password if the last check was too long ago. `Administrator` is for superusers only.
+without a login to the login page, which then returns them to the original page. `RecentlySignedIn` also asks
+for the password if the last check was too long ago. `Administrator` is for superusers only.
 """
 
 import re
@@ -48,7 +48,7 @@ def redirect(
 
 
 def message_page(request: Request, message: str) -> Response:
-    """Show *message* once, after the form behind an e-mailed link has been submitted. Users who are not
+    """Show *message* once, after the form that an e-mailed link opens has been submitted. Users who are not
     logged in see it on the login page."""
     return redirect(request, "/account", message=message)
 
@@ -63,7 +63,7 @@ def own_path(path: str, default: str = "/account") -> str:
 
 
 def with_next(page: str, path: str) -> str:
-    """The URL of *page*, which redirects to *path* afterwards if that is a path on this site."""
+    """The URL of *page*, which afterwards redirects to *path* if *path* is on this site."""
     return f"{page}?{urlencode({'next': own_path(path)})}"
 
 
@@ -74,8 +74,8 @@ def next_page(request: Request, **position: object) -> str:
 
 
 def previous_page(request: Request, **position: object) -> str:
-    """The path of a list's previous page, which starts at *position*, or at the beginning if that is None.
-    Empty on the first page."""
+    """The path of a list's previous page, which starts at *position*, or at the beginning if the value in
+    *position* is None. Empty on the first page."""
     return _list_at(request, position) if position.keys() & _query_of(request) else ""
 
 
@@ -95,7 +95,7 @@ def _query_of(request: Request) -> dict[str, object]:
 
 
 async def _visitor(request: Request, login: OptionalLogin, found: FoundLogin) -> Login | None:
-    # The page treats users who have yet to set up a second factor as not logged in, but the layout must let
+    # The page treats users who must first set up a second factor as not logged in, but the layout must let
     # them log out.
     user = found.user if isinstance(found, Login | SetupRequired) else None
     request.scope[_USER] = user and _copy_of(user)
@@ -125,7 +125,7 @@ async def _signed_in(request: Request, login: Visitor, found: FoundLogin) -> Log
 
 
 SignedIn = Annotated[Login, Depends(_signed_in)]
-"""The login. Without one, the user sees the login page and then returns to this page."""
+"""Requires a login. Without one, the user sees the login page and then returns to this page."""
 
 
 @needs("a recent login")
@@ -136,8 +136,8 @@ async def _recently_signed_in(request: Request, login: SignedIn, users: Users) -
 
 
 RecentlySignedIn = Annotated[Login, Depends(_recently_signed_in)]
-"""The login, with a recent password check. If there was none, a page asks for the password and then sends the
-user back."""
+"""Requires a login with a recent password check. If there was none, a page asks for the password and then
+sends the user back."""
 
 
 @needs("a superuser")
@@ -148,7 +148,7 @@ async def _administrator(login: SignedIn) -> Login:
 
 
 Administrator = Annotated[Login, Depends(_administrator)]
-"""A superuser's login. Other users get a 403."""
+"""Requires a superuser's login. Other users get a 403."""
 
 
 async def _recent_administrator(login: Administrator, recent: RecentlySignedIn) -> Login:
@@ -156,19 +156,19 @@ async def _recent_administrator(login: Administrator, recent: RecentlySignedIn) 
 
 
 RecentAdministrator = Annotated[Login, Depends(_recent_administrator)]
-"""A superuser's login, with a recent password check."""
+"""Requires a superuser who has recently confirmed the password."""
 
 
 def _with_return(page: str, request: Request) -> str:
-    """The URL of *page*, with the path to return to. If a form was submitted, that is the form's
-    page, because the form is not submitted again."""
+    """The URL of *page*, with the path to return to. After a form submission, that path is the form's page,
+    because the form is not submitted again."""
     path = _with_query(request) if request.method == "GET" else request.path
     return f"{page}?{urlencode({'next': path})}"
 
 
 def _here(request: Request) -> str:
-    """The page that the language form returns to: this one, unless its path contains the token from an
-    e-mailed link. No page accepts a secret in its query string."""
+    """The page that the language form returns to: this page, unless its path contains the token from an
+    e-mailed link. The query string can be kept, because no page accepts a secret in it."""
     if request.method != "GET" or "token" in request.path_params:
         return "/"
     return own_path(_with_query(request), request.path)

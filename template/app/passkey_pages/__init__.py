@@ -1,7 +1,7 @@
 """The passkey pages: log in with a passkey, use it as a second factor, and manage your passkeys.
 
-This folder is yours to change. The rules are in `app/passkeys`. A page can request a passkey only through
-JavaScript, which is in `static/passkeys.js`. The script puts the response into a form and submits the form.
+This folder is yours to change. The rules are in `app/passkeys`. Only JavaScript can request a
+passkey: `static/passkeys.js` puts the browser's response into a form and submits the form.
 """
 
 from pathlib import Path

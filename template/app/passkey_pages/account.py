@@ -127,7 +127,7 @@ async def _show(
     factors: Factors,
     error: msgspec.ValidationError | None = None,
 ) -> Response:
-    """A passkey's page. *error*: why its new name was rejected."""
+    """The page for one passkey. *error*: the reason that the new name was rejected."""
     own = await passkeys.of(db, user)
     passkey = next((each for each in own if each.id == passkey_id), None)
     if passkey is None:

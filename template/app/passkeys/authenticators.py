@@ -1,6 +1,6 @@
 """The names of authenticators that store passkeys. Add more as you like.
 
-The names come from a list that passkey providers maintain jointly, as of 2026-08-07:
+The names come from a list maintained jointly by passkey providers (as of 2026-08-07):
 https://github.com/passkeydeveloper/passkey-authenticator-aaguids
 """
 

@@ -154,21 +154,21 @@ class _Credential(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Response:
-    """A browser's response, with the parts that are read before it is verified. Do not trust any of them."""
+    """A browser's response, and the parts of it that are read before verification. Do not trust any part."""
 
     content: dict[str, Any]
     credential_id: str
     challenge: bytes
     user_handle: str
     transports: str
-    """The transports as JSON, as the table stores them."""
+    """The transports, in the JSON format that the table stores."""
 
 
 def read(content: dict[str, Any] | str) -> Response:
     """Parse *content*.
 
     Raises:
-        InvalidResponse: *content* is malformed, or comes from a page in a frame on another site.
+        InvalidResponse: *content* is malformed, or comes from a page that another site shows in a frame.
     """
     try:
         if isinstance(content, str):

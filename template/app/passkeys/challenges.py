@@ -1,7 +1,7 @@
 """Challenges: random bytes that an authenticator signs, so that an earlier response cannot be replayed.
 
-A challenge is stored as a row. It works once, within five minutes, for one kind of ceremony and one holder. A
-single DELETE removes it before anything in the response is trusted. Do not change that.
+A challenge is stored as a row. It works once, within five minutes, for one kind of ceremony and one holder.
+Always remove it with a single DELETE before trusting anything in the response.
 """
 
 import hashlib

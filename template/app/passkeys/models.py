@@ -40,8 +40,8 @@ class Passkey(Base):
 
 
 class PasskeyHandle(Base):
-    """The account's id for authenticators: random bytes that reveal nothing about its owner (WebAuthn level
-    3, section 14.6.1)."""
+    """The id by which authenticators know the account: random bytes that reveal nothing about its owner
+    (WebAuthn level 3, section 14.6.1)."""
 
     __tablename__ = "passkey_handles"
 

@@ -1,10 +1,10 @@
-"""Passkeys (WebAuthn level 3): keys that are stored by devices and password managers and cannot be phished.
+"""Passkeys (WebAuthn level 3): keys that devices and password managers store and that cannot be phished.
 
 A passkey is a second factor. A passkey that verifies its user with a PIN or a fingerprint can also replace
 both the password and the second factor. This module knows nothing about HTTP.
 
-You may change the limits below. Keep the order of the statements: the challenge is used up before the
-response is verified, even if the response is then rejected, and the account is locked before its passkeys.
+You may change the limits below. Keep the order of the statements: use up the challenge before verifying
+the response, even if the response is then rejected, and lock the account before its passkeys.
 """
 
 import logging
@@ -93,7 +93,8 @@ class Passkeys:
             passkey = await self._find(db, response.credential_id)
             if passkey is None or passkey.user_id != user.id:
                 return False
-            # After a password, a touch is enough. When confirming a login, the passkey replaces the password.
+            # After the password, touching the key is enough. To confirm a login, the passkey replaces the
+            # password.
             must_verify = asked.by == "confirm" and passkey.verifies_user
             verified = ceremonies.verify(self._party, response, passkey, must_verify=must_verify)
         except ValueError:
@@ -147,7 +148,7 @@ class Passkeys:
 
         Raises:
             PasskeyRefused: see the class. The audit log records the rejection if a known passkey's response
-            cannot be verified, or if its account cannot log in.
+            cannot be verified, or if the passkey's account cannot log in.
         """
         act_as(db, "")
         passkey, verified = await self._verify_login(db, content, key)
@@ -185,8 +186,8 @@ class Passkeys:
         except InvalidResponse:
             raise PasskeyRefused from None
         try:
-            # Anyone who finds a security key without a PIN can set one. From then on, the key verifies them
-            # as its user (WebAuthn level 3, section 7.2, on `uvInitialized`).
+            # A thief could set a PIN on a security key that has none. The key would then accept the thief as
+            # its user (WebAuthn level 3, section 7.2, on `uvInitialized`).
             if not passkey.verifies_user:
                 raise InvalidResponse("the passkey did not verify its user when it was added")
             return passkey, ceremonies.verify(self._party, response, passkey, must_verify=True)
@@ -234,7 +235,7 @@ class Passkeys:
         passkey, and recovery codes if the account had none.
 
         Raises:
-            WrongFactor: the response is invalid, or its challenge was used before.
+            WrongFactor: the response is invalid, or the challenge has already been used.
             TooManyPasskeys, PasskeyExists: see the classes. Nothing is added.
             SessionEnded: as in `Factors.lock`.
         """
@@ -294,16 +295,16 @@ class Passkeys:
         return await db.scalar(select(Passkey).where(Passkey.credential_id == credential_id))
 
     async def _is_there(self, db: AsyncSession, passkey: Passkey) -> bool:
-        # The owner may have removed the passkey since it was read. The account is locked, so the passkey
-        # cannot be removed after this point.
+        # The owner may have removed the passkey since it was read. The account is now locked, so the
+        # passkey cannot be removed after this point.
         return await db.get(Passkey, passkey.id, populate_existing=True) is not None
 
     async def _handle_of(self, db: AsyncSession, user_id: str) -> str | None:
         return await db.scalar(select(PasskeyHandle.handle).where(PasskeyHandle.user_id == user_id))
 
     def _note_use(self, db: AsyncSession, passkey: Passkey, verified: VerifiedAuthentication) -> None:
-        """Store what the authenticator reported. A count that did not increase suggests, but does not prove,
-        that the passkey was copied."""
+        """Store what the authenticator reported. A use count that did not increase suggests, but does not
+        prove, that the passkey was copied."""
         if verified.new_sign_count <= passkey.sign_count and (verified.new_sign_count or passkey.sign_count):
             logger.warning("a passkey's counter did not increase: there may be a copy of it")
             record(db, "passkey_count", passkey.user_id, outcome="failure", details={"passkey": passkey.id})

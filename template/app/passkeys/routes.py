@@ -75,7 +75,7 @@ ThePasskeys = Annotated[Passkeys, Depends(_passkeys)]
 
 
 def key_of(request: Request) -> str:
-    """The key of the login that this browser started, or an empty string."""
+    """The key for the login that this browser started, or an empty string if there is none."""
     key = login_key(request, name=PASSKEY)[1]
     return key if _KEY.fullmatch(key) else ""
 

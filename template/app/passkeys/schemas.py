@@ -42,7 +42,7 @@ class PasskeyCookieLogin(PasskeyLogin):
 
 
 class LoginToContinue(Secret):
-    """Without a ticket, this continues the login that this browser started."""
+    """If there is no ticket, the login that this browser started is continued."""
 
     ticket: Text = ""
 

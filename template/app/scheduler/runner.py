@@ -34,8 +34,8 @@ LEASE = timedelta(seconds=60)
 by more than this."""
 
 WRONG_CLOCK = timedelta(days=1)
-"""A time this far in the future must have been written while a clock was wrong. This must be much longer than
-`LEASE`, so that a process with a slow clock does not mistake other processes' times for wrong ones."""
+"""A time this far in the future must have been written while a clock was wrong. The value must be much longer
+than `LEASE`, so that a process with a slow clock does not consider other processes' times wrong."""
 
 
 class TaskIsRunning(Exception):
@@ -75,17 +75,17 @@ class _Runner:
         self._app = app
         self._task = task
         self._due: datetime | None = None
-        """The task is not due before this time. None if not yet known."""
+        """The task is not due before this time. None if the time is not yet known."""
         self._looked_at = datetime.min.replace(tzinfo=UTC)
-        """When `_due` was determined. If the clock is set back after that, `_due` is determined again."""
+        """When `_due` was calculated. If the clock has since been set back, `_due` is recalculated."""
 
     async def run_if_due(self) -> None:
         if self._due is not None and self._looked_at <= clock.now() < self._due:
             return
         claimed_until = await self._claimed_until()
         now = self._looked_at = clock.now()
-        # If a clock was wrong, run now. It is not known which runs were missed, and by its schedule, the task
-        # would not run again before `claimed_until`.
+        # If a clock was wrong, run the task now: runs may have been missed, and otherwise the task would not
+        # run again before `claimed_until`.
         clock_was_wrong = claimed_until > now + WRONG_CLOCK
         self._due = now if clock_was_wrong else self._task.after(claimed_until)
         if now < self._due or not await self._claim(now, claimed_until):

@@ -33,8 +33,8 @@ async def _verified(login: RecentlySignedIn) -> Login:
 
 
 Verified = Annotated[Login, Depends(_verified)]
-"""A login to an account with a verified address, which is required to set up a factor. Other users see
-`PAGE`, where the factor's own section should explain what is missing."""
+"""Requires a verified e-mail address, without which a user cannot set up a factor. Other users are redirected
+to `PAGE`, where the factor's own section should explain what is missing."""
 
 
 @router.get(PAGE)

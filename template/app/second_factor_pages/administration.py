@@ -1,4 +1,4 @@
-"""Pages for superusers: see and remove an account's second factors. Superusers can never add one."""
+"""Pages for superusers: see and remove an account's second factors. Superusers can never add a factor."""
 
 from hawkapi import Request
 from hawkapi.responses.response import Response

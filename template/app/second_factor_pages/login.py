@@ -1,6 +1,6 @@
 """Ask for a second factor to finish or confirm a login.
 
-Each page shows the forms of the factors that the account has set up (`parts.py`).
+Each page shows a form for each factor that the account has set up (`parts.py`).
 """
 
 from typing import Annotated
@@ -55,8 +55,8 @@ async def finish_login(
     except WrongFactor as error:
         return await _ask_at_login(request, factors, db, ticket, form.next, {answer.method: str(error)})
     except LoginExpired:
-        # Unlike an error, a response commits the transaction. That would store the use of a recovery code
-        # and the e-mail about it.
+        # Unlike raising an error, returning a response commits the transaction. Without a rollback, that
+        # would store the use of a recovery code and the e-mail about it.
         await db.rollback()
         return _begin_again(request, form.next)
     take_login_key(request)
@@ -124,7 +124,7 @@ def _begin_again(request: Request, next: str) -> Response:
 def _ask(
     request: Request, template: str, methods: list[str], next: str, errors: Errors | None = None
 ) -> Response:
-    """The forms for *methods*. They never redisplay the answer, which may be the right one with a typo."""
+    """The forms for *methods*. An answer is never redisplayed, as it may be the correct one with a typo."""
     return html_page(
         request,
         template,

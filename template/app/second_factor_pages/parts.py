@@ -1,4 +1,4 @@
-"""Lets each factor add a form that asks for it, and a section on the user's factors page.
+"""Lets each factor add its own form for answers, and its own section on the user's factors page.
 
 A factor's pages add their part in `install` and mark its label with `N_`:
 
@@ -21,13 +21,13 @@ type ValuesOf = Callable[[Request, AsyncSession, User], Awaitable[dict[str, Any]
 
 
 async def no_values(request: Request, db: AsyncSession, user: User) -> dict[str, Any]:
-    """No additional values, for a section that needs only the page's own."""
+    """Return no additional values, for a section that needs only the page's own values."""
     return {}
 
 
 @dataclass(frozen=True)
 class Part:
-    """A factor's additions to the pages. Templates are paths relative to the folders of `app.state.html`."""
+    """A factor's additions to the pages. Template paths are relative to the folders of `app.state.html`."""
 
     name: str
     """`Factor.name`: the factor's name in the audit log."""
@@ -43,8 +43,8 @@ class Part:
     """The template of the factor's section on the user's factors page. Its variables are `account`, `names`
     (the names of the account's factors) and those from *values_of*."""
     values_of: ValuesOf = no_values
-    """Additional variables for the section, such as a list of items. All sections share them, so name them
-    after the factor."""
+    """Additional variables for the section, such as a list of items. All sections share these variables, so
+    name them after the factor."""
 
 
 def install(app: App) -> None:
@@ -63,7 +63,7 @@ def parts_of(html: HtmlPages) -> list[Part]:
 
 
 def label_of(html: HtmlPages, factor: str) -> str:
-    """The name that users see for *factor*, such as `totp`. A factor without a part keeps its own name."""
+    """The name that users see for *factor*, such as `totp`. Returns *factor* itself if it has no part."""
     labels = {part.name: part.label for part in parts_of(html)}
     return translated(labels.get(factor, factor))
 

@@ -1,6 +1,6 @@
 """Messages on pages and in the audit log. Change the wording as you like.
 
-A factor can define its own audit log messages: their keys then include the method, as in `confirm code`.
+A factor can define its own audit log messages. Their keys also include the method, as in `confirm code`.
 """
 
 from app.i18n import N_

@@ -1,12 +1,12 @@
-"""Manage second factors, and ask for them to finish or confirm a login. This module knows nothing about HTTP.
+"""Manage second factors, and use them to finish or confirm a login. This module knows nothing about HTTP.
 
 A login with a correct password gets a ticket. Together, the ticket and an answer for one of the account's
-factors start the session. A ticket has no other use. It works once, within five minutes, in the browser that
-started the login, and becomes invalid after five wrong answers.
+factors start the session. A ticket has no other use. It works once, within five minutes, and only in the
+browser that started the login. After five wrong answers, the ticket becomes invalid.
 
 A factor is a class with the methods of `Factor`, added with `factors.add(...)`. You may change the limits
-below. Keep the order of the statements: an answer is counted before it is checked, the account is locked
-before its factors, and a single conditional statement resolves each race.
+below. Keep these rules: count an answer before checking it, lock the account before its factors, and let a
+single conditional statement resolve each race.
 """
 
 import hashlib
@@ -55,7 +55,7 @@ class WrongFactor(ValueError):
 
 
 class LoginExpired(ValueError):
-    """No login is waiting for this answer: its ticket is unknown, used, expired or from another browser."""
+    """No login is waiting for this answer: the ticket is unknown, used, expired or from another browser."""
 
     code = "login_expired"
 
@@ -74,7 +74,7 @@ class LastFactor(ValueError):
 
 @dataclass(frozen=True)
 class Answer:
-    """A client's answer for a factor. *method* is the name of its field, such as `code`."""
+    """A client's answer for a factor. *method* is the name of the answer's field, such as `code`."""
 
     method: str
     value: str
@@ -87,7 +87,7 @@ class Answer:
 class Ticket:
     """A pending login's ticket, as sent by the client.
 
-    *key*: from the browser's cookie. *kind*: the kind of session to start, or empty for either."""
+    *key*: the key from the browser's cookie. *kind*: the kind of session to start. Empty allows both."""
 
     ticket: str
     key: str
@@ -101,7 +101,7 @@ class Ticket:
 class Asked:
     """The purpose of asking for a factor. A challenge made for one purpose cannot be used for another.
 
-    *by*: `login` after a password, or `confirm`. *id*: the id of the pending login or of the session.
+    *by*: either `login` (after the password) or `confirm`. *id*: the pending login's or the session's id.
     """
 
     by: Literal["login", "confirm"]
@@ -130,13 +130,13 @@ class Factor(Protocol):
         ...
 
     async def remove(self, db: AsyncSession, user: User, item: str | None = None) -> bool:
-        """Remove this factor from the account, or only the item with the id *item*. Returns False if it does
-        not exist."""
+        """Remove this factor from the account, or only the item with the id *item*. Returns False if there
+        is nothing to remove."""
         ...
 
 
 class Factors:
-    """Second factors of all kinds. `UserManager.second_factors` is this object."""
+    """The application's second factors, which are available as `UserManager.second_factors`."""
 
     def __init__(self, users: UserManager) -> None:
         self._users = users
@@ -294,7 +294,7 @@ class Factors:
         return await self._users.mark_as_recent(db, user, session, method=name)
 
     async def _check(self, db: AsyncSession, user: User, answer: Answer, asked: Asked) -> str:
-        """Check *answer*, and use it up. Returns the name of its factor."""
+        """Check *answer*, and use it up. Returns the name of the answer's factor."""
         async with self.counted(user, answer.method):
             await lock(db, user)
             factor = self._factors.get(answer.method)

@@ -1,4 +1,4 @@
-"""The tables for second factors: logins that still need their factor, and recovery codes."""
+"""The tables for pending logins and recovery codes."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from app.users.models import SECRET
 
 
 class PendingLogin(Base):
-    """A login that still needs its second factor. It expires after five minutes."""
+    """A login that still needs a second factor. It expires after five minutes."""
 
     __tablename__ = "pending_logins"
 
@@ -21,7 +21,7 @@ class PendingLogin(Base):
     """SHA-256 of the key in the cookie of the browser that started the login."""
     user_id: Mapped[str] = mapped_column(String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True)
     password_version: Mapped[int] = mapped_column(Integer)
-    """The user's `password_version` when the password was entered. A new password cancels the login."""
+    """The user's `password_version` when the password was entered. A password change cancels the login."""
     kind: Mapped[str] = mapped_column(String(8))
     """The kind of session to start: `bearer` or `cookie`."""
     remember: Mapped[bool] = mapped_column(Boolean)
@@ -36,6 +36,6 @@ class RecoveryCode(Base):
     __tablename__ = "recovery_codes"
 
     code_hash: Mapped[str] = mapped_column(String(64), primary_key=True, info=SECRET)
-    """SHA-256 of the code, which has 121 bits, so no slow hash is needed (ASVS 6.5.2)."""
+    """SHA-256 of the code. Because codes have 121 bits, no slow hash is needed (ASVS 6.5.2)."""
     user_id: Mapped[str] = mapped_column(String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -155,8 +155,8 @@ async def reset_factors(
 ) -> None:
     """Remove all second factors from an account
 
-    Use this if the owner has lost them. Make sure that the request comes from the owner. All of the account's
-    sessions end.
+    Use this if the owner has lost the factors. Make sure that the request comes from the owner. All of the
+    account's sessions end.
     """
     await factors.reset(db, await users.require(db, user_id))
 

@@ -15,14 +15,16 @@ from sqlalchemy import URL, Engine, event
 
 
 def allow_poolers() -> None:
-    """Make every engine in this process, including those of commands and migrations, support these poolers.
-    This is called when the settings are imported, because every engine gets its URL from them."""
+    """Make every engine in this process support these poolers, including in commands and migrations.
+
+    Called when the settings are imported, because every engine gets its URL from the settings.
+    """
     if not event.contains(Engine, "do_connect", _keep_no_statements):
         event.listen(Engine, "do_connect", _keep_no_statements)
 
 
 def is_behind_pooler(url: URL) -> bool:
-    """Whether *url* indicates a pooler, where LISTEN and prepared statements end with the transaction."""
+    """Whether *url* indicates a pooler in which LISTEN and prepared statements last only one transaction."""
     return url.query.get("prepared_statement_cache_size") == "0"
 
 

@@ -1,6 +1,6 @@
 """Converts the PostgreSQL URL that a hosting provider gives you into one that asyncpg accepts.
 
-Providers write its query parameters for libpq (the library behind psql) or for Prisma. Template-owned.
+Providers write the URL's query parameters for libpq (the library behind psql) or for Prisma. Template-owned.
 """
 
 import os
@@ -50,7 +50,7 @@ _WITHOUT_EFFECT = frozenset(
         "sslcompression",
         "sslsni",  # asyncpg always sends the host name.
         "tcp_user_timeout",
-        "uselibpqcompat",  # For node-postgres: makes sslmode work as in libpq, which it always does here.
+        "uselibpqcompat",  # For node-postgres: makes sslmode work as in libpq, as it always does here.
     }
 )
 """Parameters that asyncpg does not support and that are safe to drop."""
@@ -68,14 +68,14 @@ _IN_THE_ENVIRONMENT = {
 
 
 _NO_STATEMENTS_KEPT = ("prepared_statement_cache_size", "0")
-"""`pooler.py` explains what this does."""
+"""`pooler.py` explains what this parameter does."""
 
 
 def for_asyncpg(url: URL) -> URL:
     """Rename libpq's sslmode to ssl, translate pgbouncer, and drop parameters that have no effect.
 
     Raises:
-        ValueError: a parameter would make the first connection fail. The message does not reveal any value.
+        ValueError: a parameter would make the first connection fail. The message does not reveal any values.
     """
     query = {name: value for name, value in url.query.items() if name not in _WITHOUT_EFFECT}
     for name, variable in _IN_THE_ENVIRONMENT.items():
@@ -111,8 +111,8 @@ def _translate_pooler(query: dict[str, str | tuple[str, ...]]) -> None:
 
 
 def _drop_endpoint(query: dict[str, str | tuple[str, ...]], host: str) -> None:
-    """Drop `options=endpoint=ep-…` if it matches the host name. Neon uses it to select the database
-    for clients that do not send the host name in the TLS handshake. asyncpg sends the host name."""
+    """Drop `options=endpoint=ep-…` if it matches the host name. Neon needs the option only for clients that
+    do not send the host name in the TLS handshake, and asyncpg sends the host name."""
     options = query.get("options")
     if options is None:
         return

@@ -12,7 +12,8 @@ def looks_random(text: str) -> bool:
     """Returns False for placeholders, repetitions, alphabetical or keyboard sequences, and text with too few
     distinct characters.
 
-    Random text does not compress to less than half its length: 64 hexadecimal digits encode 32 bytes.
+    Random text does not compress to less than half its length. For example, 64 random hexadecimal digits
+    encode 32 bytes.
     """
     lower = text.lower()
     if any(word in lower for word in _PLACEHOLDERS) or len(set(text)) < 10:

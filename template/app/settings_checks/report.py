@@ -20,7 +20,8 @@ _NOT_JSON = frozenset({"dict_type", "list_type", "set_type", "tuple_type"})
 
 
 _SERVERS = {"DATABASE_URL", "REDIS_URL"}
-"""Secrets whose server is shown. Others are fully masked: for example, a webhook's path is a secret."""
+"""Secrets whose server is shown. Other secrets are fully masked, because a webhook's path, for example, is a
+secret."""
 
 
 class SettingsError(Exception):
@@ -28,7 +29,7 @@ class SettingsError(Exception):
 
 
 class CompleteReport:
-    """A base class for settings. It reports malformed JSON in the same way as any other invalid value.
+    """A base class for settings. It reports malformed JSON like any other invalid value.
 
     pydantic-settings itself would raise an error that names only that setting and hides all other problems.
     """

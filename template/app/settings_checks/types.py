@@ -155,8 +155,8 @@ def _is_readable(url: str) -> bool:
 def _redis_url(value: SecretStr | None) -> SecretStr | None:
     if value is not None and not _is_redis(value.get_secret_value()):
         raise ValueError(
-            "must be redis://user:password@host:6379/0, rediss://... for TLS or unix:///path/to/socket,"
-            " with @ : / ? # in the password percent-encoded and only redis-py options after the ?"
+            "must be redis://user:password@host:6379/0, rediss://... (for TLS) or unix:///path/to/socket;"
+            " percent-encode @ : / ? # in the password, and use only redis-py options after the ?"
         )
     return value
 
@@ -202,7 +202,7 @@ def _domain_or_empty(value: str) -> str:
 
 
 def _api_key(value: SecretStr) -> SecretStr:
-    # The key is sent in a header, and the library's message about an invalid header would reveal it.
+    # The key is sent in a header, and the library's message about an invalid header would reveal the key.
     if not re.fullmatch(r"[\x21-\x7e]*", value.get_secret_value()):
         raise ValueError("must contain only ASCII characters and no spaces")
     return value

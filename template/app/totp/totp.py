@@ -1,6 +1,6 @@
 """Codes from authenticator apps (TOTP, RFC 6238): six digits that change every 30 seconds.
 
-The secret is encrypted at rest, and a code is accepted only once, no matter how its digits are written. pyotp
+Secrets are encrypted at rest. A code is accepted only once, no matter how its digits are written. pyotp
 does the arithmetic. Do not change `STEP` or `DIGITS`, because many authenticator apps ignore other values.
 """
 
@@ -26,7 +26,7 @@ STEP = 30
 """Seconds per time step (RFC 6238, section 5.2)."""
 DIGITS = 6
 WINDOW = 1
-"""How many time steps before and after the current one to accept, to allow for clock drift."""
+"""The number of time steps accepted before and after the current one, to allow for clock drift."""
 
 
 class AlreadySetUp(ValueError):
@@ -36,8 +36,8 @@ class AlreadySetUp(ValueError):
 
 
 class Totp:
-    """The `totp` factor. Without the key that encrypted its secret, an authenticator app is useless, and its
-    owner needs a recovery code."""
+    """The `totp` factor. If the key that encrypted the secret is lost, the authenticator app is useless, and
+    the owner needs a recovery code."""
 
     name = "totp"
     method = "code"
@@ -75,7 +75,7 @@ class Totp:
     async def begin(self, db: AsyncSession, user: User, session: UserSession) -> str:
         """Generate a secret for *user*. An earlier, unconfirmed secret stops working.
 
-        Only the login of *session* can see and confirm it.
+        Only the login that *session* belongs to can see and confirm the secret.
 
         Raises:
             AlreadySetUp: the account already has an authenticator app.
@@ -94,15 +94,15 @@ class Totp:
         return secret
 
     async def pending_secret(self, db: AsyncSession, user: User, session: UserSession) -> str | None:
-        """The secret that `begin` generated for this login, or None if there is none or it has been
-        confirmed."""
+        """The secret that `begin` generated for this login. None if no such secret exists, or if it has
+        been confirmed."""
         row = await db.get(TotpSecret, user.id, populate_existing=True)
         return self._open(row) if row is not None and _is_waiting(row, session) else None
 
     async def confirm(
         self, db: AsyncSession, user: User, session: UserSession, code: str
     ) -> list[str] | None:
-        """Set up the authenticator app with its first code. From then on, logins ask for a code.
+        """Finish setting up the app by checking its first code. From then on, logins ask for a code.
 
         Also ends every session except *session*. Returns recovery codes if the account had none.
 
@@ -159,7 +159,7 @@ class Totp:
 
 
 def _is_waiting(row: TotpSecret, session: UserSession) -> bool:
-    # A thief may have read a secret from another login, so the owner must never confirm such a secret.
+    # A thief could have read a secret generated in another login, so the owner must never confirm it.
     return row.confirmed_at is None and row.created_at == session.created_at
 
 

@@ -21,7 +21,7 @@ _ = words
 
 
 def install(app: App) -> None:
-    """Add the pages, and their part of the second factor pages."""
+    """Add the pages, and this factor's part of the second factor pages."""
     files = StaticFiles("/static/totp", _FOLDER / "static")
     app.state.html.add_folder(_FOLDER / "templates")
     app.state.html.globals.update(totp_css=files.url("totp.css"))

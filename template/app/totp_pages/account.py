@@ -83,7 +83,7 @@ async def remove_app(
 async def _show_secret(
     request: Request, totp: Totp, db: AsyncSession, login: Login, error: WrongFactor | None = None
 ) -> Response:
-    """Show the secret of an app that is waiting for its first code. If there is none, redirect."""
+    """Show the secret for an app that is not yet confirmed. If there is no such app, redirect."""
     secret = await totp.pending_secret(db, login.user, login.session)
     if secret is None:
         return redirect(request, PAGE)

@@ -1,6 +1,6 @@
 """User accounts, from registration to deletion. This code is yours to change.
 
-It uses the same names as the hawkapi-users library, so `from hawkapi_users import …` becomes
+The names match those in the hawkapi-users library, so replace `from hawkapi_users import …` with
 `from app.users import …`. Start with `manager.py`.
 """
 
@@ -190,8 +190,8 @@ def init_users(
 ) -> UserManager:
     """Attach *manager* to *app* as `app.state.users` and mount the routes under *url_prefix*.
 
-    *rate_limiter* is your own optional guard. It runs before every users route, in addition to the manager's
-    limits, and rejects a request by raising `Problem(429, ...)`.
+    *rate_limiter*: an optional guard that runs before every users route, in addition to the manager's limits.
+    To reject a request, the guard raises `Problem(429, ...)`.
     """
     app.state.users = manager
     app.state.html.add_folder(Path(__file__).parent / "pages")

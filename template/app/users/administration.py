@@ -2,7 +2,7 @@
 # The functions become methods of UserManager and call its private methods.
 """Account administration: find, change and delete accounts.
 
-These functions are methods of `UserManager`. Superusers, the command line and the worker use them. Operations
+These functions are methods of `UserManager` for superusers, the command line and the worker. Operations
 that owners perform on their own accounts are in `manager.py`.
 """
 
@@ -85,8 +85,8 @@ async def update(
     hashing a password takes time, so commit first if *db* has an open transaction.
 
     *must_reset_password*: the password is rejected, as if it were wrong, until the owner sets a new one with
-    the link that this method e-mails. This is allowed for the last active superuser, because using the link
-    does not require another superuser.
+    the link that this method e-mails. The flag is allowed even for the last active superuser, because using
+    the link does not require another superuser.
 
     *own*: new values for your own columns.
 
@@ -135,9 +135,9 @@ async def _apply(self: "UserManager", db: AsyncSession, user: User, changes: dic
         raise UserAlreadyExists(f"{changes['email']} already has an account.")
     values = dict(changes)
     if "hashed_password" in changes:
-        # The wrong passwords that locked the account were guesses at the old password, so forget them.
+        # Reset the count: the wrong passwords that locked the account were guesses at the old password.
         values["failed_logins"] = 0
-    # A used link must not verify the address again, and no session may survive when its account is disabled.
+    # A used link must not verify the address again. Disabling an account must end all of its sessions.
     taken_away = changes.get("is_verified") is False or changes.get("is_active") is False
     taken_away = taken_away or changes.get("must_reset_password") is True
     # An existing session may have started without the second factor that superusers must have.
@@ -231,8 +231,8 @@ async def _delete(db: AsyncSession, statement: Delete) -> None:
 
 
 async def delete_due(self: "UserManager", db: AsyncSession, *, skip: int = 0) -> bool:
-    """Delete one of the accounts whose grace period has passed, skipping the first *skip*. Returns False if
-    none is left."""
+    """Delete one account whose grace period has passed, after skipping *skip* such accounts. Returns False if
+    there are none left."""
     due = select(self.model).where(self.model.delete_after <= clock.now())
     due = due.order_by(self.model.delete_after, self.model.id).offset(skip).limit(1)
     user = await db.scalar(due)
@@ -249,7 +249,7 @@ async def delete_due(self: "UserManager", db: AsyncSession, *, skip: int = 0) ->
 async def require_another_superuser(self: "UserManager", db: AsyncSession, user: User) -> None:
     """Raise `LastSuperuser` if *user* is the last active superuser.
 
-    The rows are locked, so that if two superusers demote each other, one of the changes fails.
+    Locks the superusers' rows, so that if two superusers demote each other, one of the changes fails.
     """
     others = (
         select(self.model.id)

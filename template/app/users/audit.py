@@ -5,8 +5,8 @@ a token, a password or an e-mail address. Rows are kept for AUDIT_RETENTION_DAYS
 deleted.
 
 Repeated rejections are recorded only as often as `rate_limits.py` allows. The limits for `guessing_blocked`
-(passwords are no longer checked) are per account and per network. Those for `link_refused` and
-`cross_site_refused` are per network.
+(recorded when passwords are no longer checked) are per account and per network. The limits for
+`link_refused` and `cross_site_refused` are per network.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ from app.database.batches import delete_batch
 from app.users.user_agents import browser_of
 
 LOGINS = 1000
-"""How many of an account's latest logins determine its known browsers. Reading all of them would take half a
+"""How many of an account's latest logins determine its known browsers. Reading every login would take half a
 second for an account that a script has been logging in to all year."""
 
 type Outcome = Literal["success", "failure"]
@@ -77,7 +77,7 @@ def record(
 ) -> None:
     """Record *event*. It is stored if and only if the transaction of *db* is committed.
 
-    *actor* is used if nobody is logged in. It defaults to *user_id*, or to an empty string for a failure.
+    *actor*: the actor if nobody is logged in. Defaults to *user_id*, or to an empty string for a failure.
     """
     known = actor_of(db)
     if actor is None:
@@ -106,7 +106,7 @@ def browser_of_session(db: AsyncSession) -> str:
 async def browsers_of_logins(
     db: AsyncSession, user_id: str, *, and_numbers: Sequence[ColumnElement[int]]
 ) -> tuple[set[str], list[int]]:
-    """The browsers of *user_id*'s latest `LOGINS` logins.
+    """The browsers used for *user_id*'s latest `LOGINS` logins.
 
     *and_numbers*: counts to fetch in the same query, to avoid further queries on every login.
     """

@@ -3,7 +3,7 @@
 
 `__Host-session` authenticates a session. `__Host-device` marks the browser as known for an account, but does
 not log anyone in. `__Host-login` belongs to a login that is still waiting for the second factor. With
-COOKIE_SECURE=false, for development over plain HTTP, the cookies are named `session`, `device` and `login`.
+COOKIE_SECURE=false (for development over plain HTTP), the cookies are named `session`, `device` and `login`.
 """
 
 from collections.abc import Generator
@@ -42,7 +42,7 @@ def own_session_cookie(request: Request) -> str | None:
 
 
 def give_cookie(request: Request, issued: IssuedSession) -> None:
-    """Set the cookie for a new session. Without "remember me", it lasts until the browser is closed."""
+    """Set the cookie for a session. Without "remember me", the cookie lasts until the browser is closed."""
     row = issued.session
     is_remembered = (
         row.expires_at - row.created_at > services_of_request(request).users.sessions.limits.not_remembered
@@ -65,7 +65,7 @@ def take_cookie(request: Request) -> None:
 def give_login_key(request: Request, ticket: str, key: str, *, name: str = LOGIN) -> None:
     """Allow only this browser to finish the login with this *ticket* (`app/users/second_factors.py`).
 
-    *name*: the name of the cookie. Each kind of unfinished login has its own.
+    *name*: the name of the cookie. Each kind of unfinished login has its own cookie.
     """
     # The database decides when the login expires, so the cookie lasts until the browser is closed.
     secure = _is_secure(request)
@@ -73,7 +73,7 @@ def give_login_key(request: Request, ticket: str, key: str, *, name: str = LOGIN
 
 
 def login_key(request: Request, *, name: str = LOGIN) -> tuple[str, str]:
-    """The ticket and the key of the login that this browser started, or empty strings."""
+    """The ticket and the key for the login that this browser started; empty strings if there is none."""
     ticket, _, key = (request.cookies.get(_full_name(request, name)) or "").partition(".")
     return ticket, key
 
@@ -90,7 +90,7 @@ def device_cookie(request: Request) -> str:
 
 def remember_browser(request: Request, users: UserManager, user: User | None) -> None:
     """Mark this browser as known for the account. If *user* is None, set a cookie that looks the same but
-    names no account."""
+    does not refer to any account."""
     user_id, password_version = (user.id, user.password_version) if user else (str(uuid4()), 0)
     set_cookie(
         request,

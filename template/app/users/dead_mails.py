@@ -15,7 +15,7 @@ async def send_again(db: AsyncSession, message_id: int) -> None:
 
     Raises:
         NoSuchMail: the e-mail was not set aside, or no longer exists.
-        MailExpired: the link in it has expired.
+        MailExpired: the link in the e-mail has expired.
     """
     row = await outbox.dead_message(db, message_id)
     if row is None:

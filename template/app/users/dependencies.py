@@ -1,4 +1,4 @@
-"""Guards that handlers request by type. Make `user: CurrentUser` the FIRST parameter to guard a route.
+"""Guards that handlers request by type. To guard a route, make `user: CurrentUser` its FIRST parameter.
 
     @router.get("/things", status_code=200)
     async def list_things(user: CurrentUser, db: Db) -> list[ThingOut]: ...
@@ -59,7 +59,7 @@ _NO_FACTOR = {403: {SETUP_REQUIRED: "REQUIRE_SECOND_FACTOR requires a factor, an
 
 
 def resolve_user_manager(app: object) -> UserManager | None:
-    """The user manager of *app*, or None if it has none."""
+    """*app*'s user manager, or None if *app* does not have one."""
     return getattr(getattr(app, "state", None), "users", None)
 
 
@@ -79,7 +79,7 @@ _NOT_CHECKED = {503: {"rate_limits_unavailable": "The rate limits cannot be chec
 
 
 def limited_by(row: str) -> Any:
-    """A guard that applies a *row* of `LIMITS` to a route: `dependencies=[limited_by("export")]`.
+    """A guard that applies the limits in *row* of `LIMITS`: `dependencies=[limited_by("export")]`.
 
     Routes that use the same row share its counts. A request from an IP address over the limit is rejected
     before its body is read.
@@ -125,7 +125,7 @@ class Login:
 
 
 class SetupRequired(Problem):
-    """*user* has yet to set up a required second factor (REQUIRE_SECOND_FACTOR)."""
+    """*user* has not set up a required second factor (REQUIRE_SECOND_FACTOR)."""
 
     def __init__(self, user: User) -> None:
         super().__init__(403, N_("Set up a second factor first."), code=SETUP_REQUIRED)
@@ -170,7 +170,7 @@ async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
 
 
 def before_setup[Handler: Callable[..., Any]](handler: Handler) -> Handler:
-    """Let *handler* serve users who have yet to set up a required second factor (REQUIRE_SECOND_FACTOR)."""
+    """Let *handler* serve users who have not set up a required second factor (REQUIRE_SECOND_FACTOR)."""
     handler.__dict__["before_setup"] = True
     return handler
 
@@ -301,8 +301,8 @@ async def still_logged_in(login: CurrentLogin, users: Users, db: Db) -> Login:
 
 
 StillLoggedIn = Annotated[Login, Depends(still_logged_in)]
-"""The login, checked again once the body has been read. Put it AFTER the body parameter: guards run before
-the body is read, and a client can take a long time to send it."""
+"""The login, checked again once the body has been read. Put this parameter AFTER the body: the other guards
+run before the body is read, and a client can take a long time to send the body."""
 
 
 @needs("a superuser")

@@ -1,8 +1,8 @@
 """Device cookies mark known browsers, so that strangers' wrong passwords do not lock the owner out.
 
-They follow OWASP's "Slow Down Online Guessing Attacks with Device Cookies". A browser gets its cookie when
-its user registers, logs in or sets a new password. The cookie does not log anyone in. Each browser has its
-own count of wrong passwords (`rate_limits.py`), so a stolen cookie does not bypass the limits.
+The design follows OWASP's "Slow Down Online Guessing Attacks with Device Cookies". A browser gets its cookie
+when its user registers, logs in or sets a new password. The cookie does not log anyone in. Each browser has
+its own count of wrong passwords (`rate_limits.py`), so a stolen cookie does not bypass the limits.
 """
 
 import base64
@@ -16,11 +16,11 @@ from app import clock
 from app.keys import KeyRing
 
 LIFETIME = timedelta(days=400)
-"""How long a browser stays known after a login. Browsers keep cookies no longer than this (RFC 6265bis,
+"""How long a browser stays known after a login. Browsers limit a cookie's lifetime to this (RFC 6265bis,
 section 5.5)."""
 MAX_ACCOUNTS = 5
-"""Maximum number of accounts for which a browser can be known. The least recently used one is dropped
-first."""
+"""Maximum number of accounts for which a browser can be known. The least recently used account is
+dropped first."""
 _NONCE_BYTES = 16
 _MAC_BYTES = 16
 _MAC_LENGTH = 22
@@ -34,8 +34,8 @@ class DeviceCookies:
 
     A mark contains a MAC of the account's id, the time the mark was made (in seconds), and a MAC of those two
     values plus the account's `password_version`. Both MACs also cover the browser's id. A mark expires after
-    `LIFETIME`, or when the password changes. So the browser of an attacker who once logged in is no longer
-    known after the owner sets a new password.
+    `LIFETIME`, or when the password changes. So after the owner sets a new password, an attacker's browser is
+    no longer known, even if it once logged in.
     """
 
     def __init__(self, keys: KeyRing) -> None:

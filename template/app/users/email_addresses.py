@@ -9,7 +9,7 @@ from app.users.exceptions import InvalidEmail
 MAX_LENGTH = 254
 """Maximum length in characters (RFC 5321)."""
 _MAX_TYPED = 1024
-"""Longer text is not parsed, because that would block the event loop."""
+"""Longer text is not parsed, because parsing it would block the event loop."""
 
 
 def parse_email(address: str) -> str:
@@ -52,20 +52,20 @@ def _too_long() -> InvalidEmail:
 def mailbox_of(address: str) -> str:
     """The mailbox that receives mail sent to *address*. `ada+shop@x.org` counts as `ada@x.org`.
 
-    Many mail servers support sub-addresses (RFC 5233), which give an attacker unlimited addresses. Aliases
-    that only some servers support (ignored dots, catch-all domains) are not recognized.
+    Many mail servers support sub-addresses (RFC 5233), which would give an attacker unlimited addresses.
+    Aliases that only some servers support (ignored dots, catch-all domains) are not recognized.
     """
     local, at, domain = normalize_email(address).rpartition("@")
     return (local.partition("+")[0] or local) + at + domain
 
 
 def normalize_email(address: str) -> str:
-    """Like `parse_email`, but an invalid address is returned trimmed and in lower case. The result matches no
-    account."""
+    """Like `parse_email`, but an invalid address is returned trimmed and in lower case. The result does
+    not match any account."""
     try:
         return parse_email(address)
     except InvalidEmail:
-        # Do not strip the shortened text again: it must not become another person's address.
+        # Do not strip the shortened text again, or it could become another person's address.
         return "".join(_lower(each) for each in address.strip()[:_MAX_TYPED])
 
 

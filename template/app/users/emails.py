@@ -7,7 +7,7 @@ development, `/dev/mails` shows every e-mail.
 
 `send_verification_email` and `send_password_reset_email` accept your own renderer, template names, subject
 and context, and any mailer. HawkAPI's mailer sends the e-mail immediately. The mailer from
-`app.mail.Mailer.for_session(...)` puts it into the outbox, from which it is sent after the transaction is
+`app.mail.Mailer.for_session(...)` puts the e-mail into the outbox, to be sent after the transaction is
 committed.
 """
 
@@ -48,7 +48,7 @@ class Sender(Protocol):
 
 @cache
 def default_renderer() -> TemplateRenderer:
-    """A renderer for the files in `app/users/emails/` and in the `emails` folders of features. Values in
+    """A renderer for the files in `app/users/emails/` and in each feature's `emails` folder. Values in
     .html files are escaped."""
     renderer = TemplateRenderer()
     renderer.env.loader = FileSystemLoader([_TEMPLATES, *sorted(_APP.glob("*/emails"))])
@@ -64,7 +64,7 @@ RESET_REQUIRED = N_(
 
 
 def in_language_of_user[Mail: Callable[..., Awaitable[None]]](mail: Mail) -> Mail:
-    """Decorate *mail*, whose first argument is a user, to run in the language that this user has set."""
+    """Decorate *mail* to run in the language that the user (its first argument) has set."""
 
     @wraps(mail)
     async def translated(user: User, *args: Any, **kwargs: Any) -> None:
@@ -122,8 +122,8 @@ async def mail_email_change(user: User, new_email: str, token: str) -> None:
         "lifetime": in_words(settings.email_change_ttl),
         **_common(session_of(user), user.id),
     }
-    # Do not pass user_id: exports list a user's e-mails, and the absence of this one would reveal that the
-    # address is taken (CWE-204).
+    # Do not pass user_id: an export lists the user's e-mails, so a missing one would reveal that the address
+    # is taken (CWE-204).
     mailer = services.mail.for_session(session_of(user), lifetime=settings.email_change_ttl)
     subject = _("Confirm your new e-mail address for {app_name}").format(app_name=settings.app_name)
     await _send(mailer, new_email, subject, "email_change.html", values)
@@ -222,7 +222,7 @@ _OUTLIVE_THE_ACCOUNT = {"account_deleted", "email_changed"}
 """Notices that are sent even if the account has been deleted. Otherwise, a thief could change the address and
 delete the account before the owner is notified."""
 NOTICES_OF_FEATURES: dict[str, Notice] = {}
-"""The security notices of features. Each feature adds its own when it is imported."""
+"""Security notices from features. Each feature adds its own notices when it is imported."""
 
 
 @in_language_of_user

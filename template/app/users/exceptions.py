@@ -1,7 +1,7 @@
 """The exceptions that the users module raises. `routes/error_handlers.py` defines the responses.
 
 `code` is the error's machine-readable name in the response. Clients rely on these codes, so do not change
-them. `TokenError` comes from hawkapi-auth, whose checks also raise it.
+them. `TokenError` is defined in hawkapi-auth, which also raises it.
 """
 
 from hawkapi_auth import TokenError as TokenError
@@ -55,8 +55,9 @@ class InactiveUser(ValueError):
 class SecondFactorRequired(Exception):
     """The password or e-mailed code is correct, but the account also requires its second factor.
 
-    *methods*: what the client can send, such as `code`. *ticket* continues the login, and is empty for a
-    logged-in user who is confirming a password. *browser_key* ties the login to the browser that started it.
+    *methods*: what the client can send, such as `code`. *ticket* identifies the login to continue. The ticket
+    is empty for a logged-in user who is confirming a password. *browser_key* ties the login to the browser
+    that started it.
     """
 
     code = "second_factor_required"
@@ -106,7 +107,7 @@ class TooManyRequests(Exception):
 
 
 class OwnerRequired(ValueError):
-    """A link was used without proof that the account belongs to the user."""
+    """A link was used without proof that the user owns the account."""
 
     code = "password_required"
 
@@ -157,7 +158,7 @@ class LastSuperuser(ValueError):
 
 
 class AccountInUse(ValueError):
-    """Rows in another table refer to the account and are not deleted with it."""
+    """Rows in another table refer to the account and would not be deleted with it."""
 
     code = "account_in_use"
 

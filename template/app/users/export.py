@@ -22,13 +22,13 @@ from app.users.models import User
 from app.users.schemas import PublicEvent, exported_event
 
 BATCH = 500
-"""Rows per batch. The event loop serves other requests between batches, but not during one."""
+"""Rows per batch. The event loop can serve other requests only between batches."""
 TEXT_BATCH = 20
 """Rows per batch for a table that has JSON or unbounded text columns. MAX_BODY_SIZE limits most such rows to
 1 MB."""
 
 _json = msgspec.json.Encoder(enc_hook=str).encode
-"""A value without a JSON type, such as an IP address, is written as text."""
+"""Encodes values that have no JSON type, such as IP addresses, as text."""
 
 
 def everything_about(services: Services, user: User) -> AsyncGenerator[bytes]:
@@ -38,7 +38,7 @@ def everything_about(services: Services, user: User) -> AsyncGenerator[bytes]:
 
 
 async def _account(services: Services, user_id: str) -> dict[str, Any]:
-    """The account's column values, without columns marked SECRET. Deferred columns are included."""
+    """The account's column values, including deferred columns but not columns marked SECRET."""
     columns = _open_columns(_accounts())
     async with services.reading() as db:
         row = (await db.execute(select(*columns).where(_accounts().c.id == user_id))).one_or_none()

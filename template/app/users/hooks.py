@@ -47,7 +47,7 @@ async def on_after_change_password(user: User) -> None:
 
 
 async def on_after_request_email_change(user: User, new_email: str, token: str) -> None:
-    """The owner requested a new e-mail address. The e-mail with the link is in the outbox."""
+    """The owner requested a new e-mail address. The e-mail with the link is already in the outbox."""
 
 
 async def on_after_change_email(user: User, old_email: str) -> None:

@@ -76,8 +76,8 @@ class Invitations:
         return list(await db.scalars(newest_first))
 
     async def of_token(self, db: AsyncSession, token: str) -> UserInvitation:
-        """The invitation that *token* belongs to. Changes nothing. Raises `TokenError` if it cannot be
-        used."""
+        """The invitation that *token* belongs to. Does not change the invitation. Raises `TokenError` if the
+        token cannot be used."""
         row = await db.get(UserInvitation, self._tokens.peek_invitation_token_sub(token))
         if row is None or row.expires_at <= clock.now():
             raise TokenError("invitation was used or withdrawn, or has expired")
@@ -85,7 +85,7 @@ class Invitations:
         return row
 
     async def remove(self, db: AsyncSession, invitation_id: str) -> bool:
-        """Delete a used or withdrawn invitation. Only one of several simultaneous callers gets True."""
+        """Delete a used or withdrawn invitation. Returns True to only one of several simultaneous callers."""
         this_one = delete(UserInvitation).where(UserInvitation.id == invitation_id)
         removed = await db.execute(
             this_one.returning(UserInvitation.id).execution_options(synchronize_session=False)
@@ -127,8 +127,8 @@ async def withdraw_invitation(self: "UserManager", db: AsyncSession, invitation_
 async def accept_invitation(
     self: "UserManager", db: AsyncSession, *, token: str, password: str, **extra: Any
 ) -> User:
-    """Accept the invitation that *token* belongs to, and create the account. Its address counts as verified,
-    because the link was sent to it.
+    """Accept the invitation that *token* belongs to, and create the account. The address counts as
+    verified, because the link was sent to it.
 
     *extra*: values for your own columns.
 

@@ -45,7 +45,7 @@ class MailTokens:
         self._lifetime = lifetime
 
     def issue(self, subject: str, *, password_version: int = 0, email: str | None = None) -> str:
-        """A token for *subject*, the id of an account or invitation. *email*: the address to send it to."""
+        """A token for *subject*, the id of an account or invitation. *email*: the recipient's address."""
         expires = int(clock.now().timestamp()) + self._lifetime
         is_uuid, packed = _packed(subject)
         # The random bytes only make each token different. They add no security.
@@ -120,6 +120,6 @@ def _digest_or_nothing(email: str | None) -> bytes:
 
 
 def _digest(email: str) -> bytes:
-    """A digest of *email*. Tokens contain this instead of the address, because links end up in logs and
-    browser histories."""
+    """A digest of *email*. Tokens contain the digest instead of the address, because links end up in
+    logs and browser histories."""
     return hashlib.sha256(email.encode()).digest()[:16]

@@ -9,8 +9,8 @@ then the account, then its sessions.
 
 You may change this file, but keep these rules: check a password before spending a token, do the same work for
 an unknown address as for a known one, never let an inactive account do anything, and never remove the last
-active superuser. Administration is in `administration.py` and invitations are in `invitations.py`. Their
-functions become methods of `UserManager`.
+active superuser. Administration is in `administration.py` and invitations are in `invitations.py`. The
+functions in these modules become methods of `UserManager`.
 """
 
 import re
@@ -79,7 +79,7 @@ async def no_hook(*_: object) -> None:
 
 
 _ALIVE = "sessions alive"
-"""Key in `db.info` for the number of live sessions of the account that is logging in."""
+"""Key in `db.info` for the number of live sessions that the account has when it logs in."""
 
 
 class Notify(Protocol):
@@ -90,7 +90,7 @@ class Notify(Protocol):
 
 
 class SendEmailChange(Protocol):
-    """Sends *new_email* the link that makes it *user*'s e-mail address."""
+    """Sends a link to *new_email*. Using the link makes that address *user*'s e-mail address."""
 
     async def __call__(self, user: User, new_email: str, token: str) -> None: ...
 
@@ -107,7 +107,7 @@ def _default_hasher() -> PasswordHasher:
 
 @dataclass
 class UserManager:
-    """Operations on accounts. Hooks are plain attributes: assign a different function to replace one.
+    """Operations on accounts. Hooks are plain attributes: to replace a hook, assign a different function.
 
     A hook runs inside its event's transaction. Writes through `app.database.session_of(user)` belong to that
     transaction, and an exception rolls back everything, including the event.
@@ -198,8 +198,8 @@ class UserManager:
     async def register(self, db: AsyncSession, *, email: str, password: str, **extra: Any) -> User | None:
         """Register an account. Returns None if the address is taken and the response must not reveal that.
 
-        With `registration="private"`, the owner of a taken address gets an e-mail instead. This takes as much
-        work as creating an account. *extra*: values for your own columns.
+        With `registration="private"`, the owner of a taken address gets an e-mail instead. Both cases take
+        the same amount of work. *extra*: values for your own columns.
 
         Raises:
             InvalidEmail, InvalidPassword: the value is rejected. The message tells the user why.
@@ -277,8 +277,8 @@ class UserManager:
     async def _try_columns(self, db: AsyncSession, extra: dict[str, Any]) -> None:
         """Raise the database's error if *extra* is rejected, for example because a user name is taken.
 
-        Otherwise, this error would occur only for free addresses, which would reveal that the others are
-        taken. The trial account is rolled back.
+        Otherwise, this error would occur only for free addresses, and so reveal which addresses are taken.
+        The trial account is rolled back.
         """
         if not extra:
             return
@@ -369,7 +369,7 @@ class UserManager:
         renewed = await self.hasher.hash(password) if self.hasher.is_outdated(hashed) else hashed
         version = user.password_version
         # The password may have been reset, or the account disabled or deleted, while the hash was being
-        # computed. From here on, the lock prevents that until the session is stored.
+        # computed. From here on, the lock prevents such changes until the session is stored.
         is_as_it_was = await self.lock(db, user) and user.password_version == version
         if not is_as_it_was or _is_past_deletion(user) or not self._opens(user, known):
             raise InvalidCredentials("The address or the password is wrong.")
@@ -383,7 +383,7 @@ class UserManager:
         return user
 
     def _opens(self, user: User, known: str) -> bool:
-        """Whether the correct password is sufficient. If not, it is treated as wrong."""
+        """Whether the correct password is sufficient. If not, the password is treated as wrong."""
         return self.may_log_in(user) and _accepts_password(user, known)
 
     def may_log_in(self, user: User) -> bool:
@@ -454,8 +454,8 @@ class UserManager:
         return self.tokens.issue_verify(user.id, password_version=user.password_version, email=user.email)
 
     async def check_verify_token(self, db: AsyncSession, *, token: str) -> User:
-        """The account that *token* would verify. Changes nothing. Raises `TokenError` if the token is
-        invalid."""
+        """The account that *token* would verify. Does not change the account. Raises `TokenError` if the
+        token is invalid."""
         user = await self._user_of_token(db, self.tokens.peek_email_token_sub(token))
         self.tokens.verify_email_token(
             token,
@@ -509,8 +509,7 @@ class UserManager:
         return user
 
     def password_was_kept(self, user: User, *, token: str) -> bool:
-        """Whether *user*, whose address was just verified with *token*, can still log in with the same
-        password."""
+        """Whether *user* can still log in with the same password after verifying the address with *token*."""
         try:
             self.tokens.verify_email_token(
                 token, expected_password_version=user.password_version, expected_email=user.email
@@ -544,8 +543,8 @@ class UserManager:
         return self.tokens.issue_reset(user.id, password_version=user.password_version, email=user.email)
 
     async def check_reset_token(self, db: AsyncSession, *, token: str) -> User:
-        """The account whose password *token* would reset. Changes nothing. Raises `TokenError` if the token
-        is invalid."""
+        """The account whose password *token* would reset. Does not change the account. Raises `TokenError` if
+        the token is invalid."""
         user = await self._user_of_token(db, self.tokens.peek_reset_token_sub(token))
         self.tokens.verify_reset_token(
             token, expected_password_version=user.password_version, expected_email=user.email
@@ -591,8 +590,8 @@ class UserManager:
         replaces: str | None = None,
         browser: str = "",
     ) -> IssuedSession:
-        """Check the password as `authenticate` does, and start a session. *replaces*: the cookie of a session
-        that the login ends (ASVS 7.2.4).
+        """Check the password as `authenticate` does, and start a session. *replaces*: the cookie of an
+        earlier session, which this login ends (ASVS 7.2.4).
 
         Raises:
             SecondFactorRequired: the account has a second factor. No session is started. This method commits
@@ -790,7 +789,7 @@ class UserManager:
         return await self.mark_as_recent(db, user, session, method="password")
 
     async def factor_methods_of(self, db: AsyncSession, user: User) -> list[str]:
-        """The second factor methods that *user* can confirm with, such as `code`. Empty if there are none."""
+        """The kinds of factor that *user* can confirm with, such as `code`. Empty if they have none."""
         if self.second_factors is None:
             return []
         async with released(db):
@@ -911,7 +910,7 @@ class UserManager:
         may_mail = await self._may_mail("request_email_change", new_email)
         is_free = await self.get_by_email(db, new_email) is None
         # Store the address even if it is taken, so that neither the response time nor the export reveals
-        # that. No link is sent to a taken address.
+        # whether it is. No link is sent to a taken address.
         if not await self._change_once(db, user, pending_email=new_email):
             raise SessionEnded
         if is_free and may_mail:
@@ -925,7 +924,7 @@ class UserManager:
         await self.send_notice(user, "email_change_requested")
 
     def email_change_token(self, user: User, new_email: str) -> str:
-        """A token that changes the address of *user* to *new_email*, as long as that change is pending."""
+        """A token that changes *user*'s address to *new_email*, as long as that change is pending."""
         return self.tokens.issue_email_change(
             user.id, password_version=user.password_version, email=new_email
         )
@@ -984,8 +983,8 @@ class UserManager:
         return user
 
     async def _check_email_change_token(self, db: AsyncSession, token: str) -> tuple[User, str]:
-        """The account that *token* would change, and its new address. Changes nothing. Raises `TokenError` if
-        the token is invalid."""
+        """The account that *token* would change, and its new address. Does not change the account. Raises
+        `TokenError` if the token is invalid."""
         user = await self._user_of_token(db, self.tokens.peek_email_change_token_sub(token))
         if user.pending_email is None:
             raise TokenError("no change is pending")
@@ -1087,8 +1086,8 @@ class UserManager:
             raise
 
     async def _may_mail(self, row: str, email: str) -> bool:
-        """Whether another e-mail may be sent to *email*. Addresses without an account are counted in the
-        same way."""
+        """Whether another e-mail may be sent to *email*. Addresses with and without an account are
+        counted alike."""
         return self.limits is None or await self.limits.allows(row, mailbox=mailbox_of(email))
 
     async def _may_mail_owner(self, db: AsyncSession, row: str, email: str) -> bool:
@@ -1097,7 +1096,7 @@ class UserManager:
         A verified account has its own limit, so that requests for the mailbox's other addresses, such as
         `ada+x@…`, do not use it up. All unverified accounts of a mailbox share one limit, because anyone can
         register any number of them. Requests for addresses without an account are counted separately, so
-        that every request takes the same work.
+        that every request takes the same amount of work.
         """
         if self.limits is None:
             return True

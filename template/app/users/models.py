@@ -40,7 +40,7 @@ TEMPLATE_COLUMNS = frozenset(
 
 
 class User(Base):
-    """An account. The first columns match those of hawkapi-users 0.2, so that its data can be imported."""
+    """An account. The first columns match hawkapi-users 0.2, so that you can import data from it."""
 
     __tablename__ = "users"
 
@@ -55,7 +55,7 @@ class User(Base):
     """Increases when, for example, the password or the e-mail address changes or the account is disabled.
     Each increase invalidates all earlier tokens and sessions."""
     failed_logins: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-    """The number of consecutive wrong passwords from unknown browsers. A login or new password resets it."""
+    """The number of consecutive wrong passwords from unknown browsers. Reset by a login or new password."""
     must_reset_password: Mapped[bool] = mapped_column(Boolean, default=False, server_default="0")
     """Set by an administrator. The password is rejected until the owner sets a new one with an
     e-mailed link."""
@@ -79,7 +79,7 @@ class User(Base):
 
 
 def _index_for(name: str, *columns: Any, where: Any) -> None:
-    """A small index of the accounts that match *where*."""
+    """A small index that covers only the accounts that match *where*."""
     Index(name, *columns, postgresql_where=where, sqlite_where=where)
 
 
@@ -95,7 +95,7 @@ _index_for("ix_users_to_be_deleted", User.delete_after, User.id, where=User.dele
 
 
 class UserSession(Base):
-    """A session. `app/users/sessions.py` defines how long it lives and what ends it."""
+    """A session. `app/users/sessions.py` defines how long a session lasts and what ends it."""
 
     __tablename__ = "user_sessions"
 

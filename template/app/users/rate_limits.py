@@ -45,7 +45,7 @@ LIMITS = {
     "confirm": Limit(ip="60/10m"),
     "change_password": Limit(ip="60/10m"),
     "update_profile": Limit(ip="60/10m"),
-    # account: applies only to verified accounts. Requests for `ada+x@…` do not count toward it.
+    # account: applies only to verified accounts. Requests for `ada+x@…` do not count toward this limit.
     "request_verify": Limit(ip="20/h", account="5/h", mailbox="5/h"),
     "verify": Limit(ip="60/10m"),
     "request_password_reset": Limit(ip="20/h", account="5/h", mailbox="5/h"),
@@ -100,7 +100,7 @@ class Attempt:
 
 
 class Limits:
-    """Applies the table, using a limiter that keeps the counts."""
+    """Applies a table of limits. A limiter keeps the counts."""
 
     def __init__(self, limiter: Limiter, table: dict[str, Limit] | None = None) -> None:
         self._limiter = limiter
@@ -125,8 +125,8 @@ class Limits:
         return Attempt(self._limiter, buckets)
 
     async def allows(self, row: str, *, account: str = "", mailbox: str = "") -> bool:
-        """Like `count`, but returns False instead of raising. The caller then sends no e-mail, which the
-        response must not reveal."""
+        """Like `count`, but returns False instead of raising. The caller then does not send the e-mail,
+        and the response must not reveal that."""
         try:
             await self.count(row, account=account, mailbox=mailbox)
         except TooManyRequests:
@@ -145,7 +145,7 @@ class Limits:
         return not await self._acquire(buckets)
 
     async def look_at_passwords(self, ip: str) -> None:
-        """Raise `TooManyRequests` if *ip* has reached the limit for wrong passwords. Counts nothing."""
+        """Raise `TooManyRequests` if *ip* has reached the wrong-password limit. Does not count anything."""
         limit = self._table.get("wrong_password", Limit())
         for key, rate in _buckets("wrong_password:ip", ip, limit.ip):
             if wait := await self._limiter.peek(key, rate):
@@ -171,8 +171,8 @@ class Limits:
             pair = f"{account} {ip}" if ip else ""
             buckets = [
                 *_buckets("wrong_password:ip", ip, limit.ip),
-                # This comes before the account's buckets, so that one IP address can use up only its share
-                # of them.
+                # This bucket comes first, so that one IP address can use up only its share of the account's
+                # buckets.
                 *_buckets("wrong_password:ip_and_account", pair, limit.ip_and_account),
                 *of_account,
             ]
@@ -184,7 +184,8 @@ class Limits:
         return Attempt(self._limiter, buckets)
 
     async def _acquire(self, buckets: list[_Bucket]) -> float:
-        """Take a token from every bucket and return 0.0, or take none and return the seconds to wait."""
+        """Take a token from every bucket and return 0.0. If a bucket is empty, take none and return the
+        seconds to wait."""
         for position, (key, rate) in enumerate(buckets):
             if wait := await self._limiter.acquire(key, rate):
                 await _refund(self._limiter, buckets[:position])

@@ -20,7 +20,7 @@ logger = logging.getLogger("app.users")
 
 
 async def note_refusal(request: Request, users: UserManager | None, event: str, method: str = "") -> None:
-    """Record *event* for the network that *request* comes from. If that fails, the failure is only logged.
+    """Record *event* for the network that *request* comes from. If recording it fails, only log the failure.
 
     *method*: how the client tried to authenticate, as in `audit.py`.
     """

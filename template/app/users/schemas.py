@@ -46,8 +46,8 @@ class Secret(msgspec.Struct):
 
 
 class PublicUser(msgspec.Struct):
-    """The account fields that are visible to every client with access to the account. Each field shows the
-    column of the same name."""
+    """The account fields that are visible to every client with access to the account. Each field contains
+    the value of the column with the same name."""
 
     id: str
     email: str
@@ -205,7 +205,7 @@ class PublicSession(msgspec.Struct):
 
 
 class ManagedUser(PublicUser, kw_only=True):
-    """The account fields that are visible to superusers. Each field shows the column of the same name."""
+    """The fields that superusers can see. Each one contains the value of the column with the same name."""
 
     created_at: datetime
     updated_at: datetime
@@ -228,7 +228,7 @@ class ManagedUser(PublicUser, kw_only=True):
 class UserPage(msgspec.Struct):
     items: list[ManagedUser]
     next: Annotated[
-        str | None, msgspec.Meta(description="The value of `cursor` for the next page, if there is one.")
+        str | None, msgspec.Meta(description="The `cursor` value for the next page. Null on the last page.")
     ]
 
 
@@ -346,7 +346,7 @@ class Export(msgspec.Struct):
     account: dict[str, Any]
     related_records: Annotated[
         dict[str, list[dict[str, Any]]],
-        msgspec.Meta(description="The rows that refer to the account, by table."),
+        msgspec.Meta(description="The rows that refer to the account, grouped by table."),
     ]
     events: list[PublicEvent]
 
@@ -362,13 +362,13 @@ class Accepted(msgspec.Struct):
 
 
 def given(body: msgspec.Struct) -> dict[str, Any]:
-    """The fields of *body* that the client sent."""
+    """The fields in *body* that the client sent."""
     fields = msgspec.structs.asdict(body)
     return {name: value for name, value in fields.items() if value is not msgspec.UNSET}
 
 
 def given_own(body: UserUpdate) -> dict[str, Any]:
-    """Your own fields of *body* that the client sent."""
+    """Your own fields in *body* that the client sent."""
     return {name: value for name, value in given(body).items() if name not in TEMPLATE_COLUMNS}
 
 
@@ -378,23 +378,23 @@ def public(user: User) -> PublicUser:
 
 
 def managed(user: User) -> ManagedUser:
-    """The view of *user* for superusers."""
+    """*user* as shown to superusers."""
     return msgspec.convert(user, ManagedUser, from_attributes=True)
 
 
 def public_session(session: UserSession, current: UserSession) -> PublicSession:
-    """The view of *session* for the user who is logged in with *current*."""
+    """*session* as shown to the user who is logged in with *current*."""
     beside = {"browser": browser_of(session.user_agent), "is_current": session.id == current.id}
     return msgspec.convert(vars(session) | beside, PublicSession)
 
 
 def public_invitation(row: UserInvitation) -> PublicInvitation:
-    """The view of *row* for superusers."""
+    """*row* as shown to superusers."""
     return msgspec.convert(row, PublicInvitation, from_attributes=True)
 
 
 def dead_mail(row: OutboxMessage) -> DeadMail:
-    """The view of *row* for superusers."""
+    """*row* as shown to superusers."""
     # SQLite returns these columns without a time zone.
     created_at, set_aside_at = (
         moment.replace(tzinfo=moment.tzinfo or UTC) for moment in (row.created_at, row.next_attempt_at)
@@ -412,12 +412,12 @@ def dead_mail(row: OutboxMessage) -> DeadMail:
 
 
 def public_event(row: AuditEvent) -> PublicEvent:
-    """The view of *row* for superusers."""
+    """*row* as shown to superusers."""
     return msgspec.convert(vars(row) | {"details": msgspec.json.decode(row.details)}, PublicEvent)
 
 
 def exported_event(row: AuditEvent) -> PublicEvent:
-    """The view of *row* for its account's owner. If someone else caused the event, their IP address and
+    """*row* as shown to the account's owner. If someone else caused the event, that person's IP address and
     browser are hidden."""
     event = public_event(row)
     if row.actor not in ("", row.user_id):

@@ -1,6 +1,6 @@
 """The interface between accounts and second factors. The factors themselves are separate features.
 
-A feature sets `UserManager.second_factors`. If an account has a factor, the correct password does not start a
+A feature sets `UserManager.second_factors`. If an account has a factor, the password alone does not start a
 session: `log_in` raises `SecondFactorRequired` with a ticket. The feature calls `UserManager.finish_login`
 once the user has provided the factor. Template-owned.
 """
@@ -17,8 +17,8 @@ class SecondFactors(Protocol):
     """Gives access to the second factors of all accounts."""
 
     def number_of(self, user_id: str) -> ColumnElement[int]:
-        """The number of factors that an account has, as a subquery. Every login includes it in one of its
-        queries, so an account without a factor needs no extra query."""
+        """The number of factors that an account has, as a subquery. A login embeds this subquery in
+        another query, so an account without a factor needs no extra query."""
         ...
 
     async def methods_of(self, db: AsyncSession, user: User) -> list[str]:
@@ -34,16 +34,16 @@ class SecondFactors(Protocol):
         ...
 
     async def begin(self, db: AsyncSession, user: User, *, kind: str, remember: bool) -> tuple[str, str]:
-        """Store a login that is waiting for a second factor. Returns its ticket and a key for the browser.
+        """Store a login that is waiting for a second factor. Returns a ticket and a key for the browser.
 
         *kind*, *remember*: properties of the session that will start once the factor is provided.
         """
         ...
 
     async def reset(self, db: AsyncSession, user: User) -> list[str]:
-        """Remove all factors from an account whose owner has lost them. Returns their names.
+        """Remove all factors from an account whose owner has lost them. Returns the factors' names.
 
         Raises:
-            NoSecondFactor: the account has none.
+            NoSecondFactor: the account has no second factor.
         """
         ...

@@ -1,4 +1,4 @@
-"""Issue, find, rotate and revoke sessions. No other module does this. This module knows nothing about HTTP.
+"""The only module that issues, finds, rotates and revokes sessions. It knows nothing about HTTP.
 
 A session is alive while its user is active, it has not been revoked, its `password_version` matches the
 user's, and neither of its two limits has been reached. The idle limit is counted from when the session was
@@ -46,8 +46,8 @@ COOKIE = "cookie"
 SEEN_EVERY = timedelta(minutes=1)
 """The precision of `last_seen_at`. Writing it on every request would cost more than the request itself."""
 LISTED = 100
-"""Maximum number of sessions in a list. MAX_SESSIONS may be higher, and ending all other sessions also ends
-those that are not listed."""
+"""Maximum number of sessions in a list. MAX_SESSIONS may be higher. Ending all other sessions also ends
+sessions that are not listed."""
 _MAX_REPLACED_TOKENS = 10
 """Maximum number of replaced refresh tokens kept per session. After this many rotations within the
 grace period, the current token is returned unchanged."""
@@ -76,8 +76,8 @@ class SessionLimits:
     refresh at the same time."""
     recent: timedelta = timedelta(minutes=10)
     most: int = 50
-    """Maximum number of sessions per account. A login that would exceed it ends the least recently used
-    session."""
+    """Maximum number of sessions per account. A login that would exceed this number ends the least
+    recently used session."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Sessions:
     # Finding
 
     async def by_id(self, db: AsyncSession, session_id: str) -> tuple[UserSession, User]:
-        """The live session with this id and its user, in one query.
+        """The live session with this id, and the user it belongs to, read in one query.
 
         Both are read from the database again, which refreshes any objects that the caller already holds.
 
@@ -150,7 +150,7 @@ class Sessions:
         return session, user
 
     async def by_token(self, db: AsyncSession, token: str, *, kind: str) -> tuple[UserSession, User]:
-        """The live session whose current token is *token*. Raises `SessionEnded` if there is none."""
+        """The live session whose current token is *token*. Raises `SessionEnded` if no session matches."""
         session_id, secret = self._parts(token)
         session, user = await self.by_id(db, session_id)
         if session.kind != kind or not hmac.compare_digest(session.secret_hash, _hash(secret)):
@@ -160,7 +160,7 @@ class Sessions:
     async def by_issued_token(self, db: AsyncSession, token: str) -> tuple[UserSession, User]:
         """The live bearer session that *token* was issued for, even if the token has since been replaced.
 
-        Use this only to end the session. Raises `SessionEnded` if there is none.
+        Use this only to end the session. Raises `SessionEnded` if no session matches.
         """
         session_id, _ = self._parts(token)
         session, user = await self.by_id(db, session_id)
@@ -184,13 +184,13 @@ class Sessions:
         return clock.now() < session.authenticated_at + self.limits.recent
 
     async def of_user(self, db: AsyncSession, user: User, *, limit: int | None = None) -> list[UserSession]:
-        """The live sessions of *user*, most recently used first."""
+        """*user*'s live sessions, most recently used first."""
         newest_first = select(UserSession).where(*self._alive(user)).order_by(UserSession.last_seen_at.desc())
         return list(await db.scalars(newest_first.order_by(UserSession.id).limit(limit)))
 
     async def listed(self, db: AsyncSession, user: User, *, current: UserSession) -> list[UserSession]:
-        """The `LISTED` most recently used sessions of *user*. *current* is always included if it is one of
-        *user*'s sessions."""
+        """*user*'s `LISTED` most recently used sessions. *current* is always included if it belongs to
+        *user*."""
         found = await self.of_user(db, user, limit=LISTED)
         # `last_seen_at` may be up to a minute out of date, so other sessions may precede the current one.
         if current.user_id == user.id and all(each.id != current.id for each in found):
@@ -198,11 +198,11 @@ class Sessions:
         return found
 
     async def count(self, db: AsyncSession, user: User) -> int:
-        """The number of live sessions of *user*."""
+        """The number of live sessions that *user* has."""
         return await db.scalar(select(self.number_of(user))) or 0
 
     def number_of(self, user: User) -> ScalarSelect[int]:
-        """The number of live sessions of *user*, as a subquery."""
+        """The number of live sessions that *user* has, as a subquery."""
         return select(func.count()).select_from(UserSession).where(*self._alive(user)).scalar_subquery()
 
     def _alive(self, user: User) -> tuple[ColumnElement[bool], ...]:
@@ -230,7 +230,7 @@ class Sessions:
         set_committed_value(session, "last_seen_at", now)
 
     async def rotate(self, db: AsyncSession, token: str) -> IssuedSession:
-        """Replace a refresh token. Simultaneous calls replace it only once and all get the same successor.
+        """Replace a refresh token. Simultaneous calls replace it only once, and each gets the same successor.
 
         Raises:
             SessionEnded: *token* is not a refresh token of a live session.
@@ -309,7 +309,7 @@ class Sessions:
         await _read_again(db, session)
 
     async def lift(self, db: AsyncSession, session: UserSession) -> None:
-        """Lift the restriction on *session*, because its user has set up a second factor."""
+        """Clear `lacks_factor` in *session*, now that the user has set up a second factor."""
         await _change(db, session, lacks_factor=False)
         await _read_again(db, session)
 
@@ -378,7 +378,7 @@ class Sessions:
     # Secrets
 
     def resealed(self, token: str) -> str | None:
-        """*token* with a checksum made with SECRET_KEY, or None if it already has one."""
+        """*token* with its checksum recomputed with SECRET_KEY, or None if the checksum is current."""
         current = self._token(*self._parts(token))
         return None if hmac.compare_digest(token.encode(), current.encode()) else current
 
@@ -400,7 +400,7 @@ class Sessions:
     def _next_secrets(self, secret: bytes) -> list[bytes]:
         """The successor of *secret*, and the successors that earlier keys would have produced.
 
-        The successor is derived from *secret*, so that a second request gets the same one.
+        The successor is derived from *secret*, so that a second request gets the same successor.
         """
         return self._keys.macs(b"successor:" + secret)
 

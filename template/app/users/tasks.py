@@ -21,8 +21,8 @@ DELETING = 60.0
 """Seconds between checks for accounts whose deletion grace period has passed."""
 
 _MAX_FAILURES = 20
-"""After this many failures in one run, the accounts themselves are probably not the cause. Give up until the
-next run."""
+"""If this many deletions fail in one run, the accounts themselves are probably not the cause, so the task
+gives up until the next run."""
 
 
 def install(app: App, manager: UserManager) -> None:

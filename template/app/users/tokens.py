@@ -70,7 +70,7 @@ class UserTokens:
         keys = self.keys_for(ACCESS_TYPE).keys
         self._access, *self._older = [self._issuer(ACCESS_TYPE, each) for each in keys]
         # Access tokens whose signatures have been verified. A client sends the same token for minutes, and
-        # verifying it takes longer than the session query, which still runs every time.
+        # verifying it takes longer than the session query. That query still runs on every request.
         self._known: dict[str, tuple[str, str, int]] = {}
 
     # Address verification

@@ -1,4 +1,4 @@
-"""HTTP helpers for routes. Template-owned: updates contain fixes for HawkAPI's bugs."""
+"""HTTP helpers for routes. Template-owned, so that updates can fix HawkAPI's bugs."""
 
 from app.web import docs, health
 from app.web.cookies import delete_cookie, set_cookie

@@ -1,7 +1,7 @@
 """Logs one line per request (logger `app.access`) and gives each request an id.
 
-A line never contains a query string, a token or a header. Every log line for a request contains its id, and
-the response contains it as `X-Request-ID`, so that users can quote it when they report an error.
+A line never contains a query string, a token or a header. Every log line for a request contains the request's
+id. The response contains the id in `X-Request-ID`, so that users can quote it when they report an error.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ def hide(scope: Scope, part: str) -> None:
 
 
 def leave_out(request: Request) -> None:
-    """Do not log *request*. This is for requests that a page repeats constantly."""
+    """Do not log *request*. Use this for requests that a page repeats every few seconds."""
     if (exchange := request.scope.get(_EXCHANGE)) is not None:
         exchange.is_written = True
 
@@ -72,7 +72,7 @@ def response_has_begun(scope: Scope) -> bool:
 
 
 def request_id_of(scope: Scope) -> str:
-    """The request's id. Layers outside all middleware can also read it. Empty until `log_requests` runs."""
+    """The request's id, also for layers outside all middleware. Empty until `log_requests` has run."""
     exchange = scope.get(_EXCHANGE)
     return "" if exchange is None else exchange.request_id
 
@@ -115,7 +115,7 @@ def log_requests(app: Application) -> Application:
 
 
 def _request_id(scope: Scope) -> str:
-    """The id sent by a trusted proxy, so that its log and ours match; otherwise, a new id."""
+    """The id sent by a trusted proxy, so that both logs contain the same id; otherwise, a new id."""
     if is_from_proxy(scope):
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         if _CLEAN_ID.fullmatch(text := given.decode("latin-1")):

@@ -14,7 +14,7 @@ MAX_USER_AGENT = 512
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The client that sent a request. A field is empty if unknown, for example on the command line."""
+    """The client that sent a request. A field is empty if its value is unknown, for example in a command."""
 
     ip_address: str = ""
     user_agent: str = ""
@@ -51,7 +51,7 @@ def address_of(scope: Scope) -> str:
 
 
 def is_from_proxy(scope: Scope) -> bool:
-    """Whether the connection comes from one of TRUSTED_PROXIES, so that its headers can be trusted."""
+    """Whether the connection comes from a proxy in TRUSTED_PROXIES, whose headers can be trusted."""
     trusted = _trusted(scope)
     return bool(trusted) and _is_proxy(_plain(_peer(scope)), trusted)
 
@@ -67,14 +67,14 @@ def _trusted(scope: Scope) -> list[IPv4Network | IPv6Network]:
 
 
 def _address(peer: str, forwarded: str, trusted: list[IPv4Network | IPv6Network]) -> str:
-    """The client's address. Each proxy appends the address of its client, so read the list from the end.
+    """The client's address. Each proxy appends the address from which it received the request.
 
-    The last address that is not a trusted proxy's is the client's. The entries to its left may be forged.
+    The last address that is not a trusted proxy's is the client's. The entries before that one may be forged.
     """
     address = _plain(peer)
     for each in reversed([part for part in forwarded.split(",") if part.strip()]):
         if not _is_proxy(address, trusted):
-            # The client itself may have written the rest. Parsing it would also cache it.
+            # The client may have forged the remaining entries. Do not parse them: `_plain` would cache them.
             break
         written = _plain(each.strip())
         if not written:
@@ -98,5 +98,5 @@ def _plain(text: str) -> str:
 
 
 def _is_proxy(address: str, trusted: list[IPv4Network | IPv6Network]) -> bool:
-    # Only a proxy that connects through a Unix socket on the same machine has no address.
+    # The only peer without an address is a proxy on the same machine that connects through a Unix socket.
     return not address or any(ip_address(address) in network for network in trusted)

@@ -36,7 +36,7 @@ def set_cookie(
     browser closes.
 
     Raises:
-        ValueError: the name, value or path has characters that RFC 6265 does not allow. Encode it first.
+        ValueError: the name, value or path has characters that RFC 6265 does not allow. Encode them first.
     """
     if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value) and _PATH.fullmatch(path)):
         raise ValueError(f"The cookie {name!r} has characters that RFC 6265, section 4.1.1, does not allow.")
@@ -62,7 +62,7 @@ def read_cookies(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     0.2.0 also strips the bytes 0x85 and 0xA0 and uses the last cookie. Any host in the domain could then set
     `\\xa0__Host-session` for all hosts and replace the session (CWE-20; RFC 6265bis, section 4.1.3.2).
 
-    HawkAPI passes its own request object to middleware hooks, so use this function there.
+    HawkAPI passes its own request object to middleware hooks, so use this function in hooks.
     """
     # HTTP/2 clients may send each cookie in a separate field (RFC 9113, section 8.2.3).
     fields = [value for name, value in headers if name == b"cookie"]

@@ -18,14 +18,15 @@ class CrossSiteRequest(Problem):
 
 @needs("")
 def require_same_origin(request: Request) -> None:
-    """Reject an unsafe request unless the browser indicates that it comes from one of this application's
-    pages, or from a front end that runs on another host within the same site and is listed in CORS_ORIGINS.
+    """Reject an unsafe request that may come from another site.
 
-    Browsers indicate this in the `Sec-Fetch-Site` header, which pages cannot change. Older browsers send only
-    `Origin`, which is compared with BASE_URL. A request with neither header is rejected: non-browser clients
-    that use the cookie must send `Origin`. Only browsers know which hosts belong to the same site (they use
-    the public suffix list), so a front end's request must have `Sec-Fetch-Site: same-site`. A request from
-    another site is rejected even if the site is listed in CORS_ORIGINS.
+    The browser must indicate that the request comes from one of this application's pages, or from a front end
+    that is listed in CORS_ORIGINS and runs on another host within the same site. Browsers do so in the
+    `Sec-Fetch-Site` header, which pages cannot change. Older browsers send only `Origin`, which is compared
+    with BASE_URL. A request with neither header is rejected, so non-browser clients that use the cookie must
+    send `Origin`. Only browsers know which hosts belong to the same site (they use the public suffix list),
+    so a front end's request must have `Sec-Fetch-Site: same-site`. A request from another site is rejected
+    even if the site is listed in CORS_ORIGINS.
 
     Raises:
         CrossSiteRequest: the request may have come from another site.

@@ -12,7 +12,7 @@ def to_cursor(moment: datetime, key: str) -> str:
 
 
 def from_cursor(cursor: str) -> tuple[datetime, str]:
-    """The arguments that were passed to `to_cursor`. Raises a 400 if `to_cursor` did not create *cursor*."""
+    """The `to_cursor` arguments encoded in *cursor*. Raises a 400 if `to_cursor` did not create *cursor*."""
     try:
         text, _, key = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(" ")
         moment = datetime.fromisoformat(text)

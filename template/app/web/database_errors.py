@@ -47,7 +47,7 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def was_rolled_back(error: BaseException) -> bool:
-    """Whether the database rolled back the transaction because of another one, for example in a deadlock."""
+    """Whether the database rolled back the transaction because of another transaction, as in a deadlock."""
     return isinstance(error, DBAPIError) and _sqlstate(error).startswith("40")
 
 
@@ -69,10 +69,10 @@ def waited_for_database(error: TimeoutError) -> bool:
 
 
 def begins_outage(error: BaseException) -> bool:
-    """Whether *error* starts a database outage. Only an outage's first error is logged with a traceback."""
+    """Whether *error* starts a database outage. Only the first error is logged with a traceback."""
     global _last_failure
     if lacks_migration(error):
-        # SQLite also reports a missing table as an operational error, but waiting does not help.
+        # SQLite reports a missing table as an operational error, like an outage, but waiting does not help.
         return True
     now, before = monotonic(), _last_failure
     _last_failure = now
@@ -80,7 +80,7 @@ def begins_outage(error: BaseException) -> bool:
 
 
 def names_of(error: BaseException) -> str:
-    """The class names of *error* and its cause. Unlike the message, they contain nothing private."""
+    """The class names of *error* and its cause. Unlike the message, they contain no private data."""
     cause: object = getattr(error, "orig", None)
     return " from ".join(type(each).__name__ for each in (error, cause) if each is not None)
 
@@ -106,8 +106,8 @@ def is_already_there(error: BaseException) -> bool:
 def log_missing_migration(logger: logging.Logger, error: BaseException) -> bool:
     """If *error* means that migrations are pending, log that and return True.
 
-    Tasks, the mail worker and every request fail at the same time, so each missing name is logged only once
-    every ten minutes, without a traceback.
+    If migrations are pending, every request, every task and the mail worker fail at the same time, so each
+    missing name is logged only once every ten minutes, without a traceback.
     """
     if not lacks_migration(error):
         return False
@@ -137,15 +137,15 @@ def _codes_of(error: IntegrityError) -> set[str]:
 
 
 def constraint_of(error: BaseException) -> str:
-    """The violated constraint, for the log: its name, or SQLite's message, which contains no values."""
+    """The violated constraint's name, for the log. With SQLite, the error message, which has no values."""
     driver_error = getattr(error, "orig", None)
     details = getattr(driver_error, "__cause__", None)
     return getattr(details, "constraint_name", None) or str(driver_error)
 
 
 def taken_fields(error: BaseException) -> list[str]:
-    """The columns of the unique constraint or index whose violation *error* reports. Empty for any other
-    error, or if the columns are unknown.
+    """The columns of the unique constraint or index that was violated. Empty if *error* is not such a
+    violation, or if the columns are unknown.
 
     For PostgreSQL, the columns are derived from the constraint's name, which follows the naming convention in
     `app/database` or PostgreSQL's own. The columns of a composite constraint are returned as one name, joined

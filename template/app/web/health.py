@@ -53,7 +53,7 @@ async def healthz(request: Request) -> Health:
 
 @router.get("/livez", include_in_schema=False)
 async def livez(request: Request) -> Health:
-    """Like /healthz, under the name that Kubernetes uses."""
+    """Equivalent to /healthz, with the name that Kubernetes uses."""
     return Health("alive")
 
 

@@ -1,7 +1,7 @@
 """HTML pages: Jinja2 templates with escaped values and a strict Content-Security-Policy.
 
-`app.state.html` renders them. A page is a template that extends the layout, `page.html`. A module with pages
-adds its template folder in `install`:
+`app.state.html` renders the pages. A page is a template that extends the layout, `page.html`. A module with
+pages adds its template folder in `install`:
 
     app.state.html.add_folder(Path(__file__).parent / "templates")
 
@@ -24,7 +24,7 @@ from app import i18n
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_CACHED = 256
-"""The maximum number of cached pages. Visitors could create any number of them, for example by changing
+"""The maximum number of cached pages. Without a limit, visitors could fill the cache, for example by changing
 `next` in the URL."""
 _REPLACEABLE = {"here"}
 """Values of the layout that a page may replace."""
@@ -41,7 +41,7 @@ class HtmlPages:
             trim_blocks=True,
             lstrip_blocks=True,
             undefined=StrictUndefined,
-            # Checking the files for each page takes time. `app dev` restarts when a template is saved.
+            # Checking the files for changes takes time, and `app dev` restarts when a template is saved.
             auto_reload=False,
         )
         self._globals: dict[str, Any] = self._environment.globals  # type: ignore[assignment]
@@ -102,9 +102,9 @@ class HtmlPages:
         Raises:
             ValueError: the layout itself uses one of the names in *values*.
 
-        A page's URL may contain a token, so the page is not stored (`no-store`). It may load only what its
-        layout needs, and submit forms only to this site (ASVS 3.4.3, 14.3.2). `app/web/middleware.py` adds
-        the headers that every response has.
+        A page's URL may contain a token, so caches must not store the page (`no-store`). A page may load only
+        what its layout needs, and submit forms only to this site (ASVS 3.4.3, 14.3.2).
+        `app/web/middleware.py` adds the headers that every response has.
         """
         language = i18n.current_language()
         context: dict[str, Any] = {"language": language}

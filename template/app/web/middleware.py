@@ -44,7 +44,7 @@ MAX_URL_LENGTH = 8192
 """Maximum combined length of path and query, in bytes. RFC 9110, section 4.1, recommends at least 8000."""
 _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
-    # URLs can contain tokens, so other sites must not learn them.
+    # URLs can contain tokens, so browsers must not send them to other sites.
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (
@@ -54,7 +54,7 @@ _ALWAYS = (
 )
 """The headers on every response, including errors (ASVS 3.4). A header set by a handler takes precedence.
 
-With this policy, a response opened in a browser loads and runs nothing, and other sites cannot show it in a
+With this policy, a response that is opened in a browser cannot load resources, run scripts or be shown in a
 frame. Pages set their own policy; see `app/web/html.py`.
 """
 _HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^:\[\]]+))(?::[0-9]*)?")
@@ -89,8 +89,8 @@ def allow_cookies(app: Application, origins: frozenset[bytes]) -> Application:
     """Let same-site pages whose origin is in *origins* send cookies and read the response.
 
     The browser determines which origins are on the same site (Sec-Fetch-Site). If an origin in
-    CORS_ORIGINS belongs to another site, its pages must send access tokens instead. A preflight request has
-    no cookie, and not every browser sends Sec-Fetch-Site with it.
+    CORS_ORIGINS belongs to another site, its pages must send access tokens instead. Preflight requests
+    contain no cookies, and some browsers omit Sec-Fetch-Site from them, so the header is not required there.
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -146,7 +146,7 @@ def _without_body(send: Any) -> Any:
             await send(message)
             return
         if complete:
-            # A stream that has been cut off still sends one final message. Drop it.
+            # A stream that has been cut off still sends one final message. Drop that message.
             return
         complete = True
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -160,10 +160,10 @@ def well_formed(app: Application) -> Application:
     """Make every response valid HTTP, keep private responses out of caches, and add the cookies.
 
     CR, LF and NUL are removed from header values, because they could end the header (CWE-113). A 204 or 304
-    has no body and no header that describes one (RFC 9110, sections 8.6 and 15.3.5). JSON is not cached
-    unless the handler allows this, because it may contain personal data or tokens (RFC 6749, section 5.1;
+    has no body and no header that describes one (RFC 9110, sections 8.6 and 15.3.5). JSON may contain
+    personal data or tokens, so it is not cached unless the handler allows caching (RFC 6749, section 5.1;
     ASVS 14.3.2). The same applies to every response to a logged-in user. A response that sets a cookie is
-    never cached: a cache could give the cookie to other users (CVE-2025-48947).
+    never cached, because a cache could give the cookie to other users (CVE-2025-48947).
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -202,8 +202,8 @@ def _checked(scope: Any, send: Any, cookies: list[tuple[bytes, bytes]]) -> Any:
 def strict_transport_security(settings: Settings | None) -> bytes:
     """The value of the Strict-Transport-Security header (RFC 6797; ASVS 3.4.1). Empty if it is not sent.
 
-    The header is sent only in production: a browser that has seen it uses only HTTPS for this host name until
-    `max-age` has passed.
+    The header is sent only in production, because a browser that has seen it uses only HTTPS for this host
+    name until `max-age` has passed.
     """
     if settings is None or settings.environment != "production" or not settings.hsts_max_age:
         return b""
@@ -232,7 +232,7 @@ def security_headers(app: Application, transport: bytes) -> Application:
 def choose_language(app: Application) -> Application:
     """Use the language from the `language` cookie or, failing that, from Accept-Language (`app/i18n`).
 
-    For a logged-in user, the language that the user has set takes precedence (`app/users/dependencies.py`).
+    If a logged-in user has set a language, that language takes precedence (`app/users/dependencies.py`).
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -319,19 +319,20 @@ def check_host(app: Application, allowed: Iterable[str]) -> Application:
     """Respond with 400 unless the host is one of *allowed* (ALLOWED_HOSTS). An empty list allows any host.
 
     X-Forwarded-Host is never read. Links are built from BASE_URL, so this check is a second line of defense
-    against attacks on caches and browsers (DNS rebinding).
+    against attacks on caches and, through DNS rebinding, on browsers.
 
     A request may also name a host in its target (`GET http://name/ HTTP/1.1`, or `:authority` in HTTP/2).
     That name takes precedence over the Host field (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1). Granian
-    2.8 forwards it as Host if there is no Host field and drops it otherwise. The two cannot be compared here,
-    so the Host field is used: a proxy must set that field to the name it used for routing.
+    2.8 forwards the name as Host if the request has no Host field; otherwise, it drops the name. The two
+    cannot be compared here, so the Host field is used. A proxy must therefore set that field to the name it
+    used for routing.
     """
     names = frozenset(allowed)
     as_sent = frozenset(f"[{name}]".encode() if ":" in name else name.encode() for name in names)
 
     def refusal(hosts: list[bytes]) -> str:
         if len(hosts) > 1:
-            # A proxy and this application might each use a different one (RFC 9112, section 3.2).
+            # A proxy and this application might each use a different host (RFC 9112, section 3.2).
             return N_("The request contains more than one host.")
         if not names or (hosts and (hosts[0] in as_sent or host_name(hosts[0].decode("latin-1")) in names)):
             return ""
@@ -388,11 +389,12 @@ def limit_time(app: Application, *, body: float, response: float) -> Application
 
     Respond with 408 if the body takes longer than *body* seconds (BODY_TIMEOUT). Respond with 504 if
     everything else takes longer than *response* seconds (REQUEST_TIMEOUT), or with 503 if the request was
-    waiting for the database. Only one timer runs at a time: the body's while the client is sending the
-    body, otherwise the response's. A response that has started, such as a stream, is not limited.
+    waiting for the database. Only one timer runs at a time: the body's timer while the client is sending
+    the body, and the response's timer otherwise. A response that has started, such as a stream, is not
+    limited.
 
     A request that runs out of time is cancelled. Its transaction is rolled back and its connection returns to
-    the pool. A commit in progress may still succeed, as can happen whenever a response is lost.
+    the pool. A commit that is already in progress may still succeed, as it may whenever a response is lost.
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -433,7 +435,7 @@ class _Clock:
         self.limit = asyncio.timeout(response)
 
     def allow(self, seconds: float) -> None:
-        """Replace BODY_TIMEOUT with *seconds* for this request. Routes that accept large files need this."""
+        """Use *seconds* instead of BODY_TIMEOUT for this request, for example to accept large files."""
         self.body_limit = self._body_left = seconds
 
     async def receive(self) -> Message:
@@ -455,7 +457,7 @@ class _Clock:
     async def send(self, message: Message) -> None:
         if not self.response_began:
             if self.limit.expired():
-                # The cancellation has not reached the request yet. Let it arrive before the response starts.
+                # Before the response starts, let the cancellation reach the request.
                 await asyncio.sleep(0)
             else:
                 self.limit.reschedule(None)

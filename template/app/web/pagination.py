@@ -5,10 +5,10 @@
         mine = select(Thing).where(Thing.owner_id == user.id)
         return await paginate(db, mine, page, by=[Thing.created_at.desc()], show=public)
 
-A page starts after the last row of the previous page (keyset pagination). So the thousandth page costs as
-much as the first, and adding or deleting rows between requests does not cause other rows to be repeated or
-skipped. The table needs an index on the columns in the query's condition, the columns in `by` and the primary
-key, in that order:
+Each page starts after the last row of the previous page (keyset pagination). Reading the thousandth page
+therefore costs no more than reading the first, and rows that are added or deleted between requests do not
+cause other rows to be repeated or skipped. The table needs an index on the columns in the query's condition,
+the columns in `by` and the primary key, in that order:
 
     __table_args__ = (Index(None, "owner_id", "created_at", "id"),)
 """
@@ -33,7 +33,7 @@ from app.web.problems import Problem, invalid
 
 PURPOSE = "cursor"
 _MAX_LENGTH = 255
-"""Maximum length of a text column to sort by. The cursor contains the text, and URLs are limited to 8 KB."""
+"""Maximum length of a text column to sort by. The cursor contains the text, and must fit into an 8 KB URL."""
 
 
 class Page[T](msgspec.Struct):
@@ -41,7 +41,7 @@ class Page[T](msgspec.Struct):
 
     items: list[T]
     next: Annotated[
-        str | None, msgspec.Meta(description="The value of `cursor` for the next page, if there is one.")
+        str | None, msgspec.Meta(description="The `cursor` value for the next page. Null on the last page.")
     ]
 
 
@@ -79,10 +79,10 @@ async def paginate[Row, Item](
     that the order is unambiguous. *show*: converts a row into the item to send.
 
     Raises:
-        Problem: the cursor was modified, or it belongs to a list with another table or order (400,
+        Problem: the cursor was modified, or belongs to a list with a different table or order (400,
             `invalid_cursor`).
         ValueError: *by* contains a column that cannot be used for sorting, or *rows* joins a collection. The
-            message says what to change.
+            error message says what to change.
     """
     columns, descending = _order(rows, by)
     directed = [each.desc() if down else each.asc() for each, down in zip(columns, descending, strict=True)]
@@ -107,7 +107,7 @@ async def paginate[Row, Item](
 
 
 def _order(rows: Select[Any], by: Sequence[Any]) -> tuple[list[ColumnElement[Any]], list[bool]]:
-    """The columns to sort by, with the primary key, and whether each one is descending."""
+    """The columns to sort by, including the primary key, and whether each one is in descending order."""
     columns: list[ColumnElement[Any]] = []
     descending: list[bool] = []
     for each in by:
@@ -146,7 +146,7 @@ def _check(column: Any) -> None:
 def _last_row(
     decrypt: Callable[[str], str], cursor: str, order: str, columns: Sequence[ColumnElement[Any]]
 ) -> Sequence[Any]:
-    """The values in *cursor*: the sort values of the last row on the previous page."""
+    """The sort values of the last row on the previous page, read from *cursor*."""
     kind: Any = tuple[str, *(_python_type(each.type) for each in columns)]
     try:
         found = msgspec.json.decode(decrypt(cursor), type=kind)
@@ -179,6 +179,6 @@ def _after(
         for each, value, down in zip(columns, bound, descending, strict=True)
     ]
     equal = [each == value for each, value in zip(columns, bound, strict=True)]
-    # `first` is logically redundant. It tells the database where to start in the index.
+    # `first` is logically redundant, but tells the database where to start in the index.
     first = columns[0] <= bound[0] if descending[0] else columns[0] >= bound[0]
     return and_(first, or_(*(and_(*equal[:place], each) for place, each in enumerate(beyond))))

@@ -1,4 +1,4 @@
-"""This application's error responses: RFC 9457 problem details, never a parser's own message.
+"""This application's error responses: RFC 9457 problem details, which never contain a parser's own message.
 
 Raise `Problem` (or the framework's `HTTPException`) in a route handler or in anything it calls. `problem_for`
 turns all other exceptions into responses. Every error response has a `code` that programs can rely on:
@@ -55,12 +55,12 @@ _DEFAULT_CODES = {
 
 
 def default_code(status: int) -> str:
-    """The code for an error that does not define one: usually the name of its status, such as `conflict`."""
+    """The code for an error that does not define its own: usually the status's name, such as `conflict`."""
     return _DEFAULT_CODES.get(status) or HTTPStatus(status).name.lower()
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """An error in one part of the request. The value itself is never echoed: it may be a password."""
+    """An error in one part of the request. The rejected value is never included, as it may be a password."""
 
     field: Annotated[
         str, msgspec.Meta(description="The field's name, with dots and indices if it is nested.")
@@ -249,9 +249,9 @@ _SCHEMA = {"$ref": "#/components/schemas/ProblemDetails"}
 
 
 def describe(status: int, codes: Mapping[str, str]) -> dict[str, Any]:
-    """The OpenAPI response object for an error response. *codes*: each code and when it is sent.
+    """The OpenAPI response object for an error response. *codes*: each code, with a sentence about its cause.
 
-    The status's default code is always listed, because hooks and middleware may also raise a `Problem`.
+    The status's default code is always listed, because hooks and middleware may raise a `Problem` with it.
     """
     default = default_code(status)
     texts = [text if code == default else f"`{code}`: {text}" for code, text in codes.items() if text]

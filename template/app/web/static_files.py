@@ -1,4 +1,4 @@
-"""Static files whose names contain a hash of their content, so browsers can cache them for a year.
+"""Static files under names that contain a hash of the content, so browsers can cache the files for a year.
 
 A file whose name ends in `.gz` is served compressed, under its name without that suffix.
 """

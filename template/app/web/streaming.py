@@ -8,8 +8,8 @@ from typing import Any
 class JSONStream:
     """A JSON document that is sent in parts.
 
-    The request's session is closed before the first part is sent, so *parts* must open its own session.
-    It must not hold that session open while the client reads a part.
+    The request's session is closed before the first part is sent, so *parts* must open its own session,
+    which must not remain open while the client reads a part.
 
     An error before the first part becomes an error response. A later error cuts off the connection, so that
     the client does not mistake part of the document for the whole. HawkAPI's `StreamingResponse` would end

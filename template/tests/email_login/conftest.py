@@ -26,7 +26,7 @@ EMAIL = "ada@example.com"
 
 @pytest.fixture(autouse=True)
 def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
-    """`wait(timedelta(minutes=1))`: advance the frozen clock."""
+    """`wait(timedelta(minutes=1))` advances the frozen clock."""
     now = START
 
     def forward(by: timedelta) -> None:
@@ -45,21 +45,21 @@ class Person:
         self._outbox = outbox
 
     async def ask(self, email: str = EMAIL) -> str:
-        """Request a code. Returns the request's id."""
+        """Requests a code and returns the request's id."""
         answer = await self.client.post("/users/login/email", json={"email": email})
         assert answer.status_code == 202, answer.text
         return answer.json()["request_id"]
 
     async def code(self) -> str:
-        """The code in the newest e-mail that contains one."""
+        """The code from the most recent e-mail that contains one."""
         return [code for mail in await self._outbox() for code in codes_in(mail.text_body)][-1]
 
     async def enter(self, request_id: str, code: str, kind: str = "", **body: object) -> httpx.Response:
-        """The response to entering *code*. *kind*: `/cookie`, or empty for a bearer session."""
+        """The response to entering *code*. *kind* is `/cookie`, or empty for a bearer session."""
         return await self.client.post(f"/users/login/email/{request_id}{kind}", json={"code": code} | body)
 
     async def log_in(self, kind: str = "", **body: object) -> httpx.Response:
-        """Request a code and enter it."""
+        """Requests a code and enters it."""
         request_id = await self.ask()
         return await self.enter(request_id, await self.code(), kind, **body)
 
@@ -106,7 +106,7 @@ def number_of_sessions(db):
 
 
 class OneFactor:
-    """A fake feature that provides second factors. *has_one*: whether every account has a second factor."""
+    """A fake feature that provides second factors. If *has_one* is true, every account has one."""
 
     def __init__(self, *, has_one: bool) -> None:
         self._has_one = has_one

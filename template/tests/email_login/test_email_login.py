@@ -170,7 +170,7 @@ async def test_a_fourth_request_ends_the_oldest(ada, make_person, wait):
 
 
 async def test_requests_that_send_no_mail_end_no_other_request(ada, person, make_person, wait):
-    """Requests over the mailbox's limit, which send no e-mail, do not invalidate the owner's request."""
+    """A request over the mailbox's limit sends no e-mail and does not invalidate the owner's request."""
     for _ in range(4):
         await make_person("a stranger").ask()
         wait(MINUTE)
@@ -190,7 +190,7 @@ async def test_the_code_of_another_request_is_refused(ada, person):
 
     answers = [await person.enter(second, code), await person.enter(first, code)]
 
-    # The browser has only the key of its newest request.
+    # The browser has only the key for its most recent request.
     assert [each.status_code for each in answers] == [401, 401]
 
 
@@ -250,7 +250,7 @@ async def test_a_second_factor_is_asked_for(ada, person, manager, number_of_sess
 
 
 async def test_a_required_factor_must_be_set_up_first(ada, person, manager):
-    """Checklist 31: REQUIRE_SECOND_FACTOR applies to this login too."""
+    """Checklist 31: REQUIRE_SECOND_FACTOR also applies to logins with e-mailed codes."""
     manager.second_factors, manager.require_second_factor = OneFactor(has_one=False), "all"
 
     tokens = (await person.log_in()).json()

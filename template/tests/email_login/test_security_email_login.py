@@ -102,7 +102,7 @@ async def test_only_an_account_that_may_log_in_gets_a_mail(person, make_silent, 
 async def test_wrong_codes_get_the_same_response_and_cost_the_same(
     ada, make_person, make_silent, rendered, outbox_rows, statements, account
 ):
-    """Checklist 13 and 14: this includes the fifth wrong code, which is reported to the owner."""
+    """Checklist 13 and 14: the same is true of the fifth wrong code, which is reported to the owner."""
 
     async def try_all(email):
         person = make_person()
@@ -171,7 +171,7 @@ async def test_requests_are_limited_per_ip_address_before_the_body_is_read(app, 
 
 @KINDS
 async def test_a_code_works_once(ada, person, kind):
-    """Checklist 26: a used code cannot even start the other kind of session (GHSA-jpq4-7fmq-q5fj)."""
+    """Checklist 26: a code used for one kind of session cannot start the other kind (GHSA-jpq4-7fmq-q5fj)."""
     request_id, key = await person.ask(), person.client.cookies["__Host-login-code"]
     code = await person.code()
     first = await person.enter(request_id, code, kind)
@@ -187,7 +187,7 @@ async def test_a_code_works_once(ada, person, kind):
 async def test_eight_simultaneous_uses_start_one_session(
     ada, person, number_of_sessions, outbox, monkeypatch, kind
 ):
-    """Checklist 26 (CVE-2026-31875, CVE-2025-67507). The limit is raised, so all eight are checked."""
+    """Checklist 26 (CVE-2026-31875, CVE-2025-67507). The limit is raised so that all eight are checked."""
     monkeypatch.setattr("app.email_login.login_codes.MAX_TRIES", 8)
     request_id = await person.ask()
     code = await person.code()
@@ -233,7 +233,7 @@ async def test_a_code_for_another_account_is_refused(ada, make_user, make_person
     ids=lambda columns: next(iter(columns)),
 )
 async def test_an_account_that_may_no_longer_log_in_cannot_use_the_code(ada, person, change, columns):
-    """Checklist 27: this applies even if the change to the account bypassed the manager."""
+    """Checklist 27: the code is refused even if the change to the account bypassed the manager."""
     request_id = await person.ask()
     code = await person.code()
     await change(ada, **columns)
@@ -379,7 +379,7 @@ async def test_the_cookie_is_protected_from_scripts_sites_and_hosts(ada, person)
 
 
 async def test_no_part_of_a_request_is_a_credential(ada, person):
-    """Checklist 27: this applies wherever a credential is accepted (CVE-2026-45690)."""
+    """Checklist 27: routes that accept credentials refuse the code, id and cookie (CVE-2026-45690)."""
     request_id = await person.ask()
     cookie = person.client.cookies["__Host-login-code"]
     parts = [request_id, cookie.partition(".")[2], cookie, await person.code()]

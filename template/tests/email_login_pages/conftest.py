@@ -1,4 +1,4 @@
-"""Fixtures for the e-mail login page tests, on top of the page fixtures and the e-mail login fixtures."""
+"""Fixtures for the e-mail login page tests, in addition to the page and e-mail login fixtures."""
 
 import httpx
 import pytest
@@ -15,7 +15,7 @@ NEXT = "/account/sessions"
 
 
 async def ask(browser: httpx.AsyncClient, email: str = EMAIL, next: str = NEXT) -> httpx.Response:
-    """Submit the address form. Returns the page that asks for the code."""
+    """Submits the address form and returns the page that asks for the code."""
     return await follow(browser, await browser.post("/login/email", data={"email": email, "next": next}))
 
 
@@ -28,7 +28,7 @@ async def follow(browser: httpx.AsyncClient, answer: httpx.Response) -> httpx.Re
 
 @pytest.fixture
 def mailed_code(outbox: Outbox):
-    """`await mailed_code()`: the code in the newest e-mail that contains one."""
+    """`await mailed_code()`: the code from the most recent e-mail that contains one."""
 
     async def code() -> str:
         return [code for mail in await outbox() for code in codes_in(mail.text_body)][-1]

@@ -25,7 +25,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("next", HOSTILE)
 async def test_an_unsafe_return_path_is_replaced(ada, browser, log_in, mailed_code, next):
-    """Checklist 24: this applies to every link, form and redirect."""
+    """Checklist 24: no link, form or redirect contains the unsafe path."""
     login = await browser.get(LOGIN, params={"next": next})
     gone = await browser.get(CODE, params={"next": next})
     request = await browser.get(REQUEST, params={"next": next})

@@ -114,7 +114,7 @@ def database(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def sqlite(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of a SQLite file that the commands use, whichever database the other tests use."""
+    """The URL of a SQLite file for the commands, regardless of the database that other tests use."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'old.db'}"
     monkeypatch.setenv("DATABASE_URL", url)
     return url
@@ -135,7 +135,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run_import(project: Path, database: str) -> Import:
-    """`run_import("--table", "accounts")`: run the command. Without *stdin*, it skips the confirmation."""
+    """`run_import("--table", "accounts")` runs the command. Without *stdin*, the confirmation is skipped."""
     return lambda *arguments, stdin="": CliRunner().invoke(
         cli, ["import-hawkapi-users", *([] if stdin else ["--yes"]), *arguments], input=stdin
     )
@@ -228,7 +228,7 @@ def test_accounts_are_imported_unchanged(run_import: Import, database: str, name
 
 
 def test_models_and_database_agree_after_the_import(database: str):
-    """Your own migrations also run. They must not rely on existing accounts, so the table is empty."""
+    """Your own migrations also run. The table is empty because they must not rely on existing accounts."""
     execute(database, library_table("accounts").create)
 
     imported = CliRunner().invoke(cli, ["import-hawkapi-users", "--table", "accounts", "--yes"])
@@ -279,7 +279,7 @@ def test_your_own_columns_are_kept_and_named(run_import: Import, database: str):
 
 
 def test_imported_times_match_in_queries(run_import: Import, database: str):
-    """SQLite stores times as text, and the library writes whole seconds with a fraction: 05.000000."""
+    """SQLite stores times as text. The library writes a fraction even for whole seconds (05.000000)."""
     create(database, library_table("users"), ACCOUNTS)
     same_time = select(func.count()).where(User.__table__.c.created_at == ACCOUNTS[0]["created_at"])
 
@@ -475,7 +475,7 @@ def test_a_database_in_use_is_refused(run_import: Import, database: str, monkeyp
 
     def import_while_writing(connection: Connection) -> str:
         connection.execute(text("UPDATE users SET password_version = 1"))
-        # The command needs its own thread, because this one already runs an event loop.
+        # The command needs its own thread, because this thread already runs an event loop.
         with ThreadPoolExecutor(1) as thread:
             return refusal(thread.submit(run_import).result())
 
@@ -552,7 +552,7 @@ def test_a_second_table_named_users_is_refused(run_import: Import, database: str
 
 
 def test_a_second_import_changes_nothing_and_succeeds(run_import: Import, database: str):
-    """A deployment script can therefore run the import every time."""
+    """Deployment scripts can safely run the import every time."""
     create(database, library_table("accounts"), ACCOUNTS)
     run_import("--table", "accounts")
     before = everything(database)

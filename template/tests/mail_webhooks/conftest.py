@@ -67,7 +67,7 @@ type Sent = Callable[[], Awaitable[list[EmailMessage]]]
 
 @pytest.fixture
 def sent(db: Database) -> Sent:
-    """`await sent()`: run the worker, and return the e-mails that it sent."""
+    """`await sent()` runs the worker and returns the e-mails that it sent."""
 
     async def work() -> list[EmailMessage]:
         backend = InMemoryBackend()

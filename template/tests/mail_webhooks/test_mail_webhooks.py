@@ -1,4 +1,4 @@
-"""Once a mailbox bounces or its owner complains, it receives no more e-mail until its mark is cleared."""
+"""After a bounce or a complaint, a mailbox receives no more e-mail until its mark is cleared."""
 
 import asyncio
 from collections.abc import Callable
@@ -118,7 +118,7 @@ async def test_a_provider_without_a_key_has_no_webhook(client: httpx.AsyncClient
 async def test_requests_for_a_marked_mailbox_look_the_same_and_cost_the_same(
     client: httpx.AsyncClient, make_user: MakeUser, report: Report, sent: Sent, statements: list[str]
 ) -> None:
-    """Nobody can find out whether an address bounces, and therefore whether it has an account (CWE-204)."""
+    """A response that revealed a bounce would also reveal that the address has an account (CWE-204)."""
     await make_user(EMAIL)
     await make_user("grace@example.com")
     await report()

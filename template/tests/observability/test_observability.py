@@ -43,14 +43,14 @@ def measured(build_app, app):
 
 @pytest.fixture
 def value_of(measured):
-    """`value_of("mails", status="dead")`: the metric's value for these labels, or None if it has none."""
+    """`value_of("mails", status="dead")`: the metric's value for these labels, or None if there is none."""
     registry = metrics_of(measured.state).registry
     return lambda name, **labels: registry.get_sample_value(name, labels)
 
 
 @pytest.fixture
 def write_mail(measured):
-    """`await write_mail(discard=True)`: add an e-mail to the outbox."""
+    """`await write_mail(discard=True)` adds an e-mail to the outbox."""
 
     async def write(**options):
         message = EmailMessage(
@@ -63,7 +63,7 @@ def write_mail(measured):
 
 
 class Sender(InMemoryBackend):
-    """A backend that raises *error*, if given, instead of sending."""
+    """A mail backend that raises *error*, if given, instead of sending e-mails."""
 
     def __init__(self, error=None):
         super().__init__()
@@ -82,7 +82,7 @@ def spans():
 
 @pytest.fixture
 def traced(build_app, spans):
-    """`traced()`: an application whose finished spans are in `spans`."""
+    """`traced()`: an application whose finished spans are collected in `spans`."""
 
     def build(**changes):
         app, traces = build_app(**changes), TracerProvider()

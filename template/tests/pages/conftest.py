@@ -18,11 +18,11 @@ type MakeBrowser = Callable[..., Awaitable[Browser]]
 
 @pytest.fixture
 async def make_browser(app: App) -> AsyncIterator[MakeBrowser]:
-    """`await make_browser()` creates a browser that is not logged in, for this application or another."""
+    """`await make_browser()` creates a browser that is not logged in. *of* is the application it visits."""
     async with AsyncExitStack() as stack:
 
         async def make(of: App = app) -> Browser:
-            # Use HTTPS, because only then do browsers send cookies whose names begin with `__Host-`.
+            # Use HTTPS, because browsers send cookies with the `__Host-` prefix only over HTTPS.
             browser = httpx.AsyncClient(
                 transport=httpx.ASGITransport(app=of, client=("203.0.113.9", 50000)),
                 base_url="https://test",
@@ -61,7 +61,7 @@ type MailedPath = Callable[[], Awaitable[str]]
 
 @pytest.fixture
 def mailed_path(outbox: Callable[[], Awaitable[list[EmailMessage]]]) -> MailedPath:
-    """`await mailed_path()`: the path of the link in the newest e-mail."""
+    """`await mailed_path()`: the path of the link in the most recent e-mail."""
 
     async def path() -> str:
         found = re.search(r"https?://[^/\s]+(/\S+)", (await outbox())[-1].text_body)

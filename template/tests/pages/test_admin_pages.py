@@ -56,7 +56,7 @@ def rows(db):
 
 @pytest.fixture
 def make_dead_mail(db):
-    """`await make_dead_mail()` creates an e-mail that was set aside, with a link that still works."""
+    """`await make_dead_mail()` creates an e-mail that was set aside and whose link still works."""
 
     async def make(**columns):
         content = '{"message": {"subject": "Reset", "text_body": "https://x/SECRET-TOKEN"}}'

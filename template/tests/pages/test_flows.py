@@ -318,7 +318,7 @@ async def test_a_scheduled_deletion_is_announced(log_in, make_user, manager):
 async def test_pages_that_require_a_recent_login_ask_for_the_password_and_return(
     log_in, make_user, manager, db
 ):
-    """Checklist 24. The user then returns to the form, which is not resubmitted."""
+    """Checklist 24. After entering the password, the user returns to the form, which is not resubmitted."""
     browser = await log_in(user := await make_user(EMAIL))
     async with db.session() as session:
         [mine] = await manager.sessions.of_user(session, user)

@@ -95,7 +95,7 @@ async def test_the_newest_mail_is_on_top_and_open(browser, send):
 
 
 async def test_a_mail_that_arrives_while_the_page_is_built_is_still_new(browser, send, monkeypatch):
-    """Otherwise, the page would show it only after the next e-mail."""
+    """Otherwise, the page would not show the e-mail until another one arrives."""
     read = mailbox.sent_mails
 
     async def read_and_receive(db):

@@ -65,7 +65,7 @@ def visible(answer):
 
 @pytest.mark.parametrize("path", ["/login", "/forgot", "/verify"])
 async def test_known_and_unknown_addresses_get_the_same_page(make_browser, make_user, path):
-    """Checklist 13 and 14: this includes a disabled account."""
+    """Checklist 13 and 14: even a disabled account gets the same page."""
     await make_user("ada@example.com", is_verified=True)
     await make_user("off@example.com", is_active=False)
 
@@ -78,7 +78,7 @@ async def test_known_and_unknown_addresses_get_the_same_page(make_browser, make_
 
 
 async def test_a_refused_login_says_that_the_address_may_be_unverified(make_browser, make_user, manager):
-    """Checklist 13. The page does not depend on the account."""
+    """Checklist 13: the page is the same whether or not the address has an account."""
     await make_user("ada@example.com")
     manager.login_requires_verification = True
 
@@ -114,7 +114,7 @@ async def test_private_registration_does_not_reveal_who_is_registered(
 
 @pytest.mark.parametrize("next", HOSTILE)
 async def test_an_unsafe_return_path_is_replaced(browser, log_in, make_user, next):
-    """Checklist 24 (CWE-601): this applies in the form, after login, and when a user is already logged in."""
+    """Checklist 24 (CWE-601): no form or redirect contains the unsafe path."""
     user = await make_user("ada@example.com")
     signed_in = await log_in(user)
 
@@ -131,7 +131,7 @@ async def test_an_unsafe_return_path_is_replaced(browser, log_in, make_user, nex
 
 @pytest.mark.parametrize("hosts", [[], ["test"]])
 async def test_login_never_redirects_to_another_site(build_app, make_browser, make_user, hosts):
-    """Checklist 24: this applies even if ALLOWED_HOSTS allows any host."""
+    """Checklist 24: the redirect stays on this site even if ALLOWED_HOSTS allows any host."""
     await make_user("ada@example.com")
     browser = await make_browser(build_app(allowed_hosts=hosts))
 
@@ -186,7 +186,7 @@ FORGED = pytest.mark.parametrize(
 
 @FORGED
 async def test_another_site_cannot_submit_any_form(app, log_in, make_user, browser, headers):
-    """Checklist 35: this applies to every form, including login, with and without a session."""
+    """Checklist 35: every form is protected, including the login form, with or without a session."""
     signed_in = await log_in(await make_user("ada@example.com", is_superuser=True))
     paths = [re.sub(r"\{[^}]+\}", "x", path) for path in pages_of(app, "POST")]
 
@@ -247,7 +247,7 @@ async def test_an_empty_profile_has_no_page(log_in, make_user):
 
 
 async def test_responses_with_a_cookie_or_a_login_are_not_cached(browser, log_in, make_user):
-    """Checklist 30: this applies to pages, redirects and errors."""
+    """Checklist 30: neither pages nor redirects nor errors are cached."""
     user = await make_user("ada@example.com")
     signed_in = await log_in(user)
     login = PASSWORD | {"email": "ada@example.com"}
@@ -307,7 +307,7 @@ async def test_pages_and_json_routes_share_the_count_of_wrong_passwords(app, man
     "path", ["/login", "/register", "/forgot", "/verify", "/confirm", "/account/password", "/account/email"]
 )
 async def test_every_field_is_annotated_for_password_managers(browser, log_in, make_user, path):
-    """Checklist 7: this applies even when the form is shown again. No field truncates pasted text."""
+    """Checklist 7: fields keep their annotations when a form is shown again. None truncates pasted text."""
     signed_in = await log_in(await make_user("ada@example.com"))
     visitor = signed_in if path in ("/confirm",) or path.startswith("/account") else browser
 

@@ -1,4 +1,4 @@
-"""Fixtures for the passkey page tests, on top of the page fixtures and the passkey fixtures."""
+"""Fixtures for the passkey page tests, in addition to the page and passkey fixtures."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Passkeys on pages, with a software authenticator instead of the script and the browser."""
+"""The passkey pages, with a software authenticator in place of the script and the browser."""
 
 import json
 from datetime import timedelta

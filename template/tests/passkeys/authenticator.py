@@ -42,7 +42,7 @@ class Authenticator:
     aaguid: str = GOOGLE
     is_cross_origin: bool = False
     counts: bool = False
-    """Whether it maintains a signature counter for each passkey. Most authenticators do not."""
+    """Whether the authenticator maintains a signature counter for each passkey. Most do not."""
     keys: list[Key] = field(default_factory=list)
 
     def create(self, options: Json) -> Json:

@@ -67,7 +67,7 @@ async def begin(person: Person) -> Json:
 
 
 async def log_in(person: Person, credential: Json, kind: str = "", **body: object) -> httpx.Response:
-    """The response to a login without a password. *kind*: `/cookie`, or empty for a bearer session."""
+    """The response to a login without a password. *kind* is `/cookie`, or empty for a bearer session."""
     return await person.client.post(f"/users/login/passkey{kind}", json={"credential": credential} | body)
 
 

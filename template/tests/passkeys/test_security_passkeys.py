@@ -43,7 +43,7 @@ def failed_logins(db):
 
 @pytest.fixture
 def unknown() -> Authenticator:
-    """An authenticator with a passkey that belongs to no account."""
+    """An authenticator with a passkey that does not belong to any account."""
     authenticator = Authenticator()
     authenticator.create({"user": {"id": "AA"}, "challenge": "AA"})
     return authenticator
@@ -210,7 +210,7 @@ async def test_the_challenge_of_one_session_adds_nothing_to_another(client, make
 
 
 async def test_a_passkey_does_not_log_in_to_another_account(owner, make_owner, person, phone):
-    """Checklist 31. The handle must belong to the passkey's account."""
+    """Checklist 31. The user handle must belong to the passkey's account."""
     other = Authenticator()
     await make_owner(other, "eve@example.com")
     other.keys[0].handle = phone.keys[0].handle
@@ -281,7 +281,7 @@ async def test_a_passkey_is_added_once(client, owner, make_user, login, phone):
     ids=["origin", "longer origin", "domain", "frame", "nobody present"],
 )
 async def test_a_response_for_another_site_is_refused(client, owner, person, phone, hostile):
-    """Checklist 31. A passkey cannot be phished, whatever the ceremony."""
+    """Checklist 31. A phished response is refused in every ceremony."""
     elsewhere = Authenticator(keys=phone.keys, **hostile)
     ticket = await person.ticket()
 
@@ -318,7 +318,7 @@ async def test_a_pin_set_later_does_not_replace_the_password(make_owner, person,
 
 
 async def test_a_passkey_that_never_verified_its_user_still_confirms(client, make_owner, phone, confirm):
-    """Otherwise its owner would be locked out, because the password is not accepted as confirmation."""
+    """Otherwise the owner would be locked out, because the password is not accepted as confirmation."""
     key = Authenticator(flags=PRESENT)
     owner = await make_owner(key, "eve@example.com")
     options = (await client.post("/users/me/confirm/passkey/options", headers=owner.headers)).json()
@@ -406,7 +406,7 @@ async def test_another_site_cannot_log_a_browser_in(owner, person, phone):
 
 
 async def test_a_challenge_is_not_a_credential(owner, person):
-    """Checklist 31. This applies wherever a credential is accepted (CVE-2026-45690)."""
+    """Checklist 31. Routes that accept credentials refuse the challenge (CVE-2026-45690)."""
     await begin(person)
     key = person.client.cookies["__Host-passkey"]
 

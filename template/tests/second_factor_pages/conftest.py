@@ -1,4 +1,4 @@
-"""Fixtures for the second factor page tests: an account with a sample factor, on top of the page fixtures.
+"""Fixtures for the second factor page tests: an account with a sample factor, besides the page fixtures.
 
 The tests of a real factor's pages use these functions and define their own `owner`.
 """
@@ -51,7 +51,7 @@ def press(browser: httpx.AsyncClient, path: str):
 
 
 async def give_password(browser: httpx.AsyncClient, **form: str) -> httpx.Response:
-    """Enter the password. Returns the page that asks for the second factor."""
+    """Enters the password and returns the page that asks for the second factor."""
     answer = await browser.post("/login", data=ADA | {"next": NEXT} | form)
     assert answer.status_code == 303, answer.text
     return await browser.get(answer.headers["location"])

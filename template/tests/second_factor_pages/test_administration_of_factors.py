@@ -1,4 +1,4 @@
-"""Administrators can see and remove an account's second factors on its page."""
+"""Administrators can see and remove second factors on an account's page."""
 
 from datetime import timedelta
 

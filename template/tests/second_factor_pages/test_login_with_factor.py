@@ -1,4 +1,4 @@
-"""Using a second factor on pages, to log in and to confirm the login, without JavaScript."""
+"""Logging in and confirming a login with a second factor on the pages, without JavaScript."""
 
 from datetime import timedelta
 

@@ -25,7 +25,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("next", HOSTILE)
 async def test_an_unsafe_return_path_is_replaced(browser, signed_in, owner, wait, next):
-    """Checklist 24: this applies to every form and redirect."""
+    """Checklist 24: no form or redirect contains the unsafe path."""
     started = await browser.post("/login", data=ADA | {"next": next})
     shown = await browser.get(LOGIN, params={"next": next})
     refused = await browser.post(LOGIN, data={"code": "000000", "next": next})
@@ -52,7 +52,7 @@ async def test_an_unsafe_return_path_is_replaced(browser, signed_in, owner, wait
     ids=["cross-site", "same-site", "none"],
 )
 async def test_another_site_cannot_submit_any_form(app, signed_in, browser, headers):
-    """Checklist 35: this includes the form that finishes a login, which needs no session."""
+    """Checklist 35: the form that finishes a login is also protected, although it needs no session."""
     paths = pages_of(app, "POST")
 
     answers = [await signed_in.post(path, data={"code": "000000"}, headers=headers) for path in paths]

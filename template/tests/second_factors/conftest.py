@@ -27,7 +27,7 @@ START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
-    """`wait(timedelta(minutes=6))`: advance the frozen clock."""
+    """`wait(timedelta(minutes=6))` advances the frozen clock."""
     now = START
 
     def forward(by: timedelta) -> None:
@@ -95,7 +95,7 @@ type SetUp = Callable[..., Awaitable[list[str] | None]]
 
 @pytest.fixture
 def set_up(db: Database, factors: Factors, sample: SampleFactor) -> SetUp:
-    """`await set_up(user)`: set up a factor in the account's newest session. Returns the recovery
+    """`await set_up(user)` sets up a factor in the account's most recent session and returns the recovery
     codes."""
 
     async def add(user: User, factor: SampleFactor = sample) -> list[str] | None:
@@ -114,7 +114,7 @@ type Remove = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 def remove(db: Database, factors: Factors, sample: SampleFactor) -> Remove:
-    """`await remove(user)`: remove a factor in the account's newest session."""
+    """`await remove(user)` removes a factor in the account's most recent session."""
 
     async def take(user: User, factor: SampleFactor = sample) -> None:
         async with db.session() as session:
@@ -182,7 +182,7 @@ class Person:
     async def password(
         self, email: str = "ada@example.com", kind: str = "", **body: object
     ) -> httpx.Response:
-        """The response to the correct password. *kind*: `/cookie`, or empty for a bearer session."""
+        """The response to the correct password. *kind* is `/cookie`, or empty for a bearer session."""
         body = {"email": email, "password": PASSWORD} | body
         return await self.client.post(f"/users/login{kind}", json=body)
 

@@ -11,7 +11,7 @@ NEEDED = (403, "second_factor_setup_required")
 
 @pytest.fixture
 def require(manager):
-    """`require("all")`: set REQUIRE_SECOND_FACTOR."""
+    """`require("all")` sets REQUIRE_SECOND_FACTOR."""
 
     def change(whom):
         manager.require_second_factor = whom
@@ -21,7 +21,7 @@ def require(manager):
 
 @pytest.fixture
 def enter(person):
-    """`await enter(email, kind)`: log in with the password only. Returns the headers for later requests."""
+    """`await enter(email, kind)` logs in with only the password and returns headers for later requests."""
 
     async def log_in(email="ada@example.com", kind=""):
         entered = (await person.password(email, kind)).json()
@@ -55,7 +55,7 @@ async def test_a_session_without_a_factor_can_only_set_one_up(
 
 
 async def test_a_new_user_who_is_logged_in_keeps_the_password(require, enter, person, outbox):
-    """Checklist 29. Even a session that lacks a factor proves that its user created the account."""
+    """Checklist 29. Even a session without a second factor proves that its user created the account."""
     require("all")
     await person.client.post("/users/register", json={"email": "ada@example.com", "password": PASSWORD})
     token = (await outbox())[-1].text_body.partition("/users/verify/")[2].split()[0]
@@ -73,7 +73,7 @@ async def test_a_new_user_who_is_logged_in_keeps_the_password(require, enter, pe
 
 @KINDS
 async def test_confirming_the_password_does_not_lift_the_restriction(make_user, require, enter, person, kind):
-    """Checklist 33. A confirmation replaces the cookie with a new session's cookie."""
+    """Checklist 33. A confirmation replaces the cookie with one for a new session."""
     await make_user(is_verified=True)
     require("all")
     headers = await enter(kind=kind)

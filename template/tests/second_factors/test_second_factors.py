@@ -48,7 +48,7 @@ async def test_adding_another_factor_keeps_the_recovery_codes(client, owner, oth
 
 @pytest.mark.parametrize("method", ["code", "recovery_code"])
 async def test_every_factor_needs_its_own_method(factors, sample, method):
-    """Otherwise logins would no longer ask for the earlier factor."""
+    """If two factors shared a method, logins would no longer ask for the earlier one."""
     with pytest.raises(ValueError, match="sms needs its own"):
         factors.add(SampleFactor("sms", method=method))
 

@@ -64,7 +64,7 @@ async def test_one_ticket_starts_one_session(owner, person, number_of_sessions, 
 
 
 async def test_a_ticket_is_not_a_credential(owner, person):
-    """Checklist 31. This applies wherever a credential is accepted (CVE-2026-45690)."""
+    """Checklist 31. Routes that accept credentials refuse the ticket (CVE-2026-45690)."""
     ticket = await person.ticket()
     bearer = await person.client.get("/users/me", headers={"Authorization": f"Bearer {ticket}"})
     cookie = await person.client.get("/users/me", headers={"Cookie": f"__Host-session={ticket}"})
@@ -179,7 +179,7 @@ async def test_five_wrong_codes_end_the_ticket_and_notify_the_owner(owner, perso
 
 
 async def test_wrong_codes_in_several_logins_notify_the_owner_too(owner, person, headings, db):
-    """An attacker who knows the password could avoid a fifth wrong code by starting a new login."""
+    """Otherwise, an attacker could avoid the notice by starting a new login after four wrong codes."""
     for tries in (4, 1):
         ticket = await person.ticket()
         for _ in range(tries):
@@ -240,7 +240,7 @@ async def test_a_password_reset_does_not_bypass_the_factor(client, owner, person
 
 
 async def test_a_new_password_does_not_make_the_login_recent(client, owner, wait):
-    """Checklist 31: otherwise the password would be enough to remove the factor."""
+    """Checklist 31: otherwise, knowing the password would be enough to remove the factor."""
     wait(timedelta(hours=1))
     change = {"current_password": PASSWORD, "new_password": "quiet harbour stone"}
     tokens = (await client.post("/users/me/password", json=change, headers=owner.headers)).json()
@@ -264,7 +264,7 @@ async def test_a_wrong_password_reveals_nothing_about_the_factor(owner, make_use
 
 
 async def test_a_login_without_a_factor_makes_no_extra_query(make_user, person, app, manager):
-    """The number of factors is part of a query that every login makes."""
+    """A query that every login makes anyway also returns the number of factors."""
     engine = app.state.db.get().engine.sync_engine
     await make_user("eve@example.com")
     counted = []
@@ -341,7 +341,7 @@ async def test_new_codes_make_the_earlier_ones_invalid(client, owner, person):
 
 
 async def test_simultaneous_renewals_leave_ten_codes(client, owner):
-    """The account's row is locked first. Otherwise a simultaneous login with a code would deadlock."""
+    """Renewals lock the account's row first. Otherwise, a simultaneous login with a code would deadlock."""
     renewals = (client.post("/users/me/recovery-codes", headers=owner.headers) for _ in range(5))
     answers = await asyncio.gather(*renewals)
 

@@ -1,4 +1,4 @@
-"""Fixtures for authenticator app tests: an account with an app, on top of the second factor fixtures."""
+"""Fixtures for authenticator app tests: an account with an app, in addition to the second factor fixtures."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ type MakeOwner = Callable[..., Awaitable[Owner]]
 
 @pytest.fixture
 def make_owner(client: httpx.AsyncClient, make_user: MakeUser, login: Login, wait) -> MakeOwner:
-    """`await make_owner()`: an account with an authenticator app, whose first code has been used."""
+    """`await make_owner()`: an account whose authenticator app has been confirmed with its first code."""
 
     async def make(email: str = "ada@example.com", **columns: object) -> Owner:
         user = await make_user(email, is_verified=True, **columns)

@@ -111,7 +111,7 @@ async def test_the_secret_is_encrypted_at_rest(owner, db):
 async def test_another_login_cannot_confirm_the_secret(
     client, make_user, login, person, wait, thief_is_first
 ):
-    """Checklist 31. Otherwise a thief who has read the secret could later use the owner's app."""
+    """Checklist 31. Otherwise the owner could set up an app with a secret that a thief has read."""
     ada = await make_user(is_verified=True)
     earlier = login(ada)
     wait(STEP)

@@ -114,7 +114,7 @@ async def test_all_pages_open_after_a_required_setup(make_user, manager, browser
 
 @pytest.mark.parametrize("required", ["off", "all"])
 async def test_confirming_the_password_returns_to_the_same_key(make_user, manager, browser, wait, required):
-    """Setting up an app may take longer than RECENT_LOGIN, and by then the app has scanned the key."""
+    """If setting up an app takes longer than RECENT_LOGIN, the app has already scanned the key."""
     await make_user(ADA["email"], is_verified=True)
     manager.require_second_factor = required
     await browser.post("/login", data=ADA)

@@ -40,7 +40,7 @@ def without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def runs_out_first(*cells: str) -> Rate:
-    """The rate that allows the smallest burst. *cells*: rates from one row of `rate_limits.py`."""
+    """The rate that allows the smallest burst. *cells* are the rates from one row of `rate_limits.py`."""
     rates = [Rate.parse(each) for cell in cells for each in cell.split(",")]
     return min(rates, key=lambda rate: (rate.count, -rate.interval))
 
@@ -50,7 +50,7 @@ type Outbox = Callable[[], Awaitable[list[EmailMessage]]]
 
 @pytest.fixture
 def mailed_token(outbox: Outbox) -> Callable[[], Awaitable[str]]:
-    """`await mailed_token()`: the token in the newest e-mail's link."""
+    """`await mailed_token()`: the token from the link in the most recent e-mail."""
 
     async def token() -> str:
         newest = (await outbox())[-1]
@@ -222,7 +222,7 @@ type OtherApp = Callable[..., App]
 
 @pytest.fixture(scope="session")
 def other_app(settings: Settings, migrated: str) -> Iterator[OtherApp]:
-    """`other_app(registration="private")`: an application with different settings, shared by all tests."""
+    """`other_app(registration="private")`: an application, shared by all tests, with different settings."""
     made: dict[str, App] = {}
 
     def build(**changes: object) -> App:
@@ -240,7 +240,7 @@ def other_app(settings: Settings, migrated: str) -> Iterator[OtherApp]:
 async def other_client(app: App, other_app: OtherApp) -> AsyncIterator[OtherClient]:
     """`await other_client(users_prefix="/accounts")`: a client of an application with different settings.
 
-    The application uses the same database, so `outbox`, `stored` and the other fixtures see what it does.
+    The application uses the same database, so `outbox`, `stored` and the other fixtures see its changes.
     """
     async with AsyncExitStack() as stack:
 
@@ -429,7 +429,7 @@ def every_token(
                 try:
                     await check(session, token=token)
                 except OwnerRequired:
-                    # The token that changes the e-mail address is valid but not sufficient.
+                    # The e-mail change token is valid, but the owner must also log in or enter the password.
                     return True
                 except TokenError:
                     return False

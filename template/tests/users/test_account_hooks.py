@@ -1,4 +1,4 @@
-"""Hooks for changes by owners and administrators: each is called once, in a transaction that it can abort."""
+"""Hooks for changes by owners and administrators: each is called once and can abort the transaction."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def change_password(client):
 
 @pytest.fixture
 def admin(make_user, visit):
-    """`await admin()`: the headers of a superuser's requests."""
+    """`await admin()`: the headers for a superuser's requests."""
 
     async def begin():
         root = await make_user("root@example.com", id="root", is_superuser=True)

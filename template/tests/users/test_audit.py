@@ -271,7 +271,7 @@ FLOWS = pytest.mark.parametrize(
 
 
 class Life:
-    """The context of the flows above: it is noon, and every request comes from Firefox."""
+    """The context for the flows above: it is noon, and every request comes from Firefox."""
 
     def __init__(self, client, manager, change, set_clock):
         self.client, self.manager, self.change, self.set_clock = client, manager, change, set_clock
@@ -303,7 +303,7 @@ class Life:
 
 @pytest.fixture
 def begin(client, manager, change, set_clock, make_user, visit):
-    """`it = await begin()` creates two accounts and their sessions at noon, with an empty audit log."""
+    """`it = await begin()` creates two accounts with sessions at noon and leaves the audit log empty."""
 
     async def prepare():
         return await Life(client, manager, change, set_clock).begin(make_user, visit)
@@ -329,7 +329,7 @@ def lines(events):
 
 @FLOWS
 async def test_each_event_is_audited_once(begin, lines, happens, expected):
-    """Checklist 39: this includes failures, even though their status is 400 or 401."""
+    """Checklist 39: failures are also audited, even though their status is 400 or 401."""
     await happens(await begin())
 
     assert await lines() == expected

@@ -40,7 +40,7 @@ def status_of_export(client):
 
 @pytest.fixture
 def headers_of_session(headers_of, headers_of_answer):
-    """`headers_of_session(issued, answer)`: the headers that the client sends after that response."""
+    """`headers_of_session(issued, answer)`: the headers that the client sends after receiving *answer*."""
 
     def headers(issued, answer):
         return headers_of_answer(answer) if issued.session.kind == "cookie" else headers_of(issued)

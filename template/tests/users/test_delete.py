@@ -1,4 +1,4 @@
-"""DELETE /users/me: immediate deletion, or a grace period in which logging in cancels the deletion."""
+"""DELETE /users/me: immediate deletion, or a grace period during which logging in cancels the deletion."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -32,7 +32,7 @@ def delete(client):
 
 @pytest.fixture
 def deleted(manager, make_user, visit, delete, set_clock):
-    """`await deleted("ada@example.com")` deletes a new account at noon, with a one-week grace period."""
+    """`await deleted("ada@example.com")`: a new account, deleted at noon with a one-week grace period."""
 
     async def make(email="ada@example.com", **columns):
         manager.deletion_grace = WEEK

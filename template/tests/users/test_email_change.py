@@ -275,7 +275,7 @@ async def test_only_the_new_address_logs_in_afterwards(client, make_user, pendin
 
 
 async def test_the_link_requires_a_login_or_the_password(client, make_user, pending, address):
-    """A typo may have sent the link to a stranger."""
+    """Because of a typo, the link may have been sent to a stranger."""
     user = await make_user()
     link = await pending(user)
 

@@ -176,7 +176,7 @@ async def test_the_built_in_texts_can_be_rendered_separately():
 
 
 async def test_a_mail_server_outage_affects_no_request(other_client, outbox):
-    """The e-mail waits in the outbox, and the request does not wait for it."""
+    """The e-mail waits in the outbox, so the request does not wait for the mail server."""
     client = await other_client(mail_backend="smtp", smtp_host="127.0.0.1", smtp_port=1)
 
     answers = [

@@ -67,7 +67,7 @@ async def test_the_page_changes_nothing_and_its_form_creates_the_account(
 
 
 async def test_an_invitation_works_once_even_if_the_account_is_deleted(client, admin, token):
-    """Using the invitation deletes its row. Otherwise, the link would create the account again."""
+    """Using the invitation deletes its row. Otherwise, the link could create the account again."""
     made = await client.post(f"/users/invitation/{token}", json=NEW)
     await admin.delete(f"/users/{made.json()['id']}")
 

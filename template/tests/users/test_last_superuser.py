@@ -1,4 +1,4 @@
-"""The last active superuser cannot be removed in any way.
+"""There is no way to remove the last active superuser.
 
 Otherwise, administration would require access to the server.
 """

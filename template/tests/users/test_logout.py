@@ -55,7 +55,7 @@ async def test_the_cookie_is_cleared(log_out, make_user, begin_session, headers_
 
 @KINDS
 async def test_the_browser_storage_is_cleared(log_out, make_user, begin_session, headers_of, kind):
-    """ASVS 14.3.1. The header omits "cookies", which would also clear `__Host-device` and the cookies of
+    """ASVS 14.3.1. The header omits "cookies", which would also clear `__Host-device` and the cookies for
     every host in the domain.
     """
     issued = await begin_session(await make_user(), kind=kind)

@@ -103,7 +103,7 @@ async def is_deleted_by_a_superuser(it):
 
 
 async def is_moved_by_a_superuser(it):
-    """No route in the template does this, but one of yours may."""
+    """No route in the template changes another user's address, but one of yours may."""
     async with it.app.state.db.session() as db:
         act_for(db, Client("203.0.113.9", FIREFOX))
         act_as(db, "the id of a superuser")
@@ -126,7 +126,7 @@ async def logs_in_at_one_place_too_many(it):
 
 @pytest.fixture
 def it(app, client, other_client, manager, make_user, visit, change, set_clock):
-    """The context of the flows above: the owner is logged in, and every request comes from Firefox."""
+    """The context for the flows above: the owner is logged in, and every request comes from Firefox."""
     client.headers["User-Agent"] = FIREFOX
     names = SimpleNamespace(
         app=app,

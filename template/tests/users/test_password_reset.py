@@ -130,7 +130,7 @@ async def test_a_dead_link_hashes_nothing(manager, make_user, reset, hash_calls)
 
 
 async def test_a_link_is_bound_to_its_address(manager, make_user, change, reset):
-    """This applies even if the change of address bypassed the manager (SQL, import)."""
+    """The link stops working even if the change of address bypassed the manager (SQL, import)."""
     user = await make_user("old@example.com")
     token = manager.reset_token(user)
     await change(user, email="new@example.com")

@@ -63,7 +63,7 @@ async def test_the_mailed_link_uses_the_prefix(other_client, outbox):
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 async def test_every_route_has_a_rate_limiter(bare, manager, method, path):
-    """This includes the routes for registration, verification and e-mailed links."""
+    """The rate limiter also applies to registration, verification and e-mailed links."""
 
     async def refuse(request):
         raise Problem(429, "Later.", headers={"Retry-After": "60"})

@@ -45,7 +45,7 @@ def test_an_omitted_profile_field_is_unset():
 
 @pytest.mark.parametrize("column", sorted(TEMPLATE_COLUMNS))
 async def test_the_manager_refuses_to_update_template_columns(manager, make_user, db, column):
-    """Checklist 38: the manager refuses even if you add a template column to `ProfileUpdate`."""
+    """Checklist 38: the manager refuses the update even if you add a template column to `ProfileUpdate`."""
     user = await make_user("ada@example.com")
 
     async with db.session() as session:

@@ -62,7 +62,7 @@ OF_THE_TEMPLATE = {
     ("GET", "/users/bounced-mailboxes"),
     ("POST", "/users/bounced-mailboxes/clear"),
 }
-"""Operations that accept the requests of these tests. Your own operations may reject the body or the ids."""
+"""Operations that accept these tests' requests. Your own operations may reject the body or the ids."""
 
 
 def is_own(method, path):
@@ -70,7 +70,7 @@ def is_own(method, path):
 
 
 def url(path, **ids):
-    """*path* with *ids*, and with nonexistent ids for the other parameters."""
+    """*path* with its parameters filled in from *ids*; the others get nonexistent ids."""
     unknown = {"user_id": NOBODY, "invitation_id": NOBODY}
     return re.sub(r"{(\w+)}", lambda found: str((unknown | ids).get(found[1], 1)), path)
 
@@ -105,7 +105,7 @@ async def dead_mail(db):
 
 @pytest.fixture
 async def bounced_mailbox(db):
-    """Mark the mailbox eve@example.com as bounced, if the application has the `mail_webhooks` feature."""
+    """Marks the mailbox eve@example.com as bounced if the application has the `mail_webhooks` feature."""
     with suppress(ImportError):
         from app.mail_webhooks.bounces import BOUNCE, Event, mark
 
@@ -129,7 +129,7 @@ async def test_administration_requires_a_login(client, make_user, method, path):
 
 @EVERY_OPERATION
 async def test_an_ordinary_user_is_refused(client, make_user, login, method, path):
-    """Checklist 38; ASVS 8.2.1. This applies even to the user's own account."""
+    """Checklist 38; ASVS 8.2.1. Users are refused even for their own accounts."""
     user = await make_user(is_verified=True)
 
     answer = await client.request(
@@ -184,7 +184,7 @@ async def test_an_unknown_account_is_not_found(admin, method, path):
 async def test_changing_an_account_requires_a_recent_login(
     admin, manager, db, make_user, dead_mail, events, set_clock, method, path, late, is_refused
 ):
-    """Checklist 24: this also applies to superusers, even when they send invitations or resets."""
+    """Checklist 24: superusers also need a recent login, even to send invitations or password resets."""
     user = await make_user()
     async with db.session() as session:
         invitation, _ = await manager.invitations.make(session, "bob@example.com", invited_by="cli")
@@ -446,7 +446,7 @@ async def test_every_session_of_an_account_can_be_ended(admin, make_user, logins
 
 
 async def test_every_session_of_every_account_can_be_ended(manager, db, make_user, logins):
-    """Checklist 23; ASVS 7.4.5. `app users end-sessions --everybody` does this."""
+    """Checklist 23; ASVS 7.4.5. The command is `app users end-sessions --everybody`."""
     hers, his = (
         await logins(await make_user("ada@example.com")),
         await logins(await make_user("bob@example.com")),
@@ -459,7 +459,7 @@ async def test_every_session_of_every_account_can_be_ended(manager, db, make_use
     assert await hers() == await his() == [401, 401, 401]
 
 
-# Checklist 23: the last superuser. test_last_superuser.py tests each way of removing it.
+# Checklist 23: the last superuser. test_last_superuser.py tests each way of removing the last one.
 
 
 async def test_the_last_superuser_keeps_the_role(admin, root, make_user, stored):
@@ -482,8 +482,8 @@ async def test_the_last_superuser_keeps_the_role(admin, root, make_user, stored)
 def side_by_side(manager, monkeypatch):
     """Lets both requests find another superuser before either continues.
 
-    If one has to wait for the other, both continue after half a second, so the test does not fail on a slow
-    machine.
+    If one request has to wait for the other, both continue after half a second, so that the test does not
+    fail on a slow machine.
     """
     look, looked, both = manager.require_another_superuser, [], asyncio.Event()
 

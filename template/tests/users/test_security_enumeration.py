@@ -118,7 +118,7 @@ async def test_a_request_hashes_nothing(client, make_user, hash_calls, path):
 
 @LOGINS
 async def test_unknown_wrong_and_disabled_get_the_same_response(client, make_user, path):
-    """Checklist 13: this covers login."""
+    """Checklist 13: failed logins do not reveal who has an account."""
     await make_user("ada@example.com")
     await make_user("disabled@example.com", is_active=False)
 
@@ -134,7 +134,7 @@ async def test_unknown_wrong_and_disabled_get_the_same_response(client, make_use
 @LOGINS
 @pytest.mark.parametrize("email", ["ada@example.com", "disabled@example.com", "eve@example.com", "x", ""])
 async def test_each_failed_login_verifies_exactly_one_hash(client, make_user, hash_calls, email, path):
-    """Checklist 14: this applies to known, disabled and unknown addresses alike."""
+    """Checklist 14: known, disabled and unknown addresses all take one hash."""
     await make_user("ada@example.com")
     await make_user("disabled@example.com", is_active=False)
 
@@ -169,7 +169,7 @@ async def test_a_taken_and_a_free_address_hash_once(client, make_user, hash_call
 
 
 async def test_a_taken_and_a_free_new_address_get_the_same_response(client, make_user, login):
-    """Checklist 13: this covers changing the address."""
+    """Checklist 13: changing an address does not reveal who has an account."""
     await make_user("taken@example.com")
     headers = login(await make_user("ada@example.com"))
 
@@ -184,7 +184,7 @@ async def test_a_taken_and_a_free_new_address_get_the_same_response(client, make
 
 
 async def test_an_unknown_and_a_used_link_get_the_same_response(client, manager, make_user):
-    """Checklist 13: this covers e-mailed links."""
+    """Checklist 13: e-mailed links do not reveal who has an account."""
     token = manager.verify_token(await make_user())
     await client.post(f"/users/verify/{token}")
 

@@ -1,6 +1,6 @@
 """Wrong passwords are counted on every route, and the owner can still log in.
 
-Checklist 9, 10 and 11; ASVS 6.1.1, 6.3.1, 6.3.4; CWE-307. Nothing here waits, because the clock is frozen.
+Checklist 9, 10 and 11; ASVS 6.1.1, 6.3.1, 6.3.4; CWE-307. The tests do not wait, because the clock is frozen.
 """
 
 import asyncio
@@ -119,7 +119,7 @@ async def test_correct_passwords_are_not_counted(at, make_user):
 
 
 async def test_an_address_is_refused_before_the_body_is_read(at, guess):
-    """Checklist 9: requests over the limit cost neither memory nor a hash."""
+    """Checklist 9: for requests over the limit, no body is read and no hash is computed."""
     for number in range(PER_ADDRESS):
         await guess("198.51.100.7", f"user{number}@example.com")
 
@@ -133,7 +133,7 @@ async def test_an_address_is_refused_before_the_body_is_read(at, guess):
 
 @pytest.fixture
 def ways(at, manager, make_user, visit, change):
-    """`await ways.give(name)` sends a wrong password for Ada's account in that way and returns the status."""
+    """`await ways.give("form")` sends a wrong password for Ada's account in a form and returns the status."""
     names = SimpleNamespace()
 
     async def begin():
@@ -202,7 +202,7 @@ async def test_a_stolen_session_cannot_guess_the_password_without_limit(ways, wa
 
 
 async def test_wrong_passwords_in_a_session_count_for_the_account(ways, flood):
-    """Checklist 10: guesses in a session count toward the same limit."""
+    """Checklist 10: guesses made in a session count toward the account's limit."""
     await ways.begin()
     in_session = min(PER_ACCOUNT, PER_BROWSER)
 
@@ -227,7 +227,7 @@ async def test_guessing_one_account_from_fifty_addresses_is_limited(flood, make_
 
 @pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
 async def test_a_known_browser_lets_the_owner_in(at, flood, make_user, browser_of_answer, path):
-    """Checklist 11; ASVS 6.1.1. Strangers use up the limits of the account and of the owner's IP address."""
+    """Checklist 11; ASVS 6.1.1. Strangers use up the limits for the account and the owner's IP address."""
     await make_user(EMAIL)
     browser = browser_of_answer(await at("198.51.100.7", "POST", path, json=RIGHT, headers=OF_A_PAGE))
     await flood(FIFTY_ADDRESSES, [EMAIL] * 50)

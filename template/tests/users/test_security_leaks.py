@@ -91,7 +91,7 @@ def test_no_repr_shows_a_password_or_a_token(body):
     "schema", [schemas.PublicUser, schemas.ManagedUser, schemas.LoggedIn, schemas.PasswordChanged]
 )
 def test_no_view_of_an_account_has_an_internal_field(schema):
-    """Checklist 13; ASVS 15.3.1. You may show your own fields, but not these columns."""
+    """Checklist 13; ASVS 15.3.1. You may show your own fields, but no secret or internal columns."""
     marked = {column.name for column in User.__table__.columns if column.info == SECRET}
 
     assert "hashed_password" in marked

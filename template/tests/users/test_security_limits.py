@@ -15,9 +15,9 @@ OWN_LIMITS = {
     "link_refused",
     "cross_site_refused",
 }
-"""Rows that are counted by something other than a route."""
+"""Rows for limits that are not declared on a route."""
 UNLIMITED = {("POST", "/users/logout"): "ends a session and reveals nothing"}
-"""Unsafe routes without a limit, each with the reason."""
+"""Unsafe routes without a limit, and the reason for each."""
 
 REQUESTS = {
     "register": ("POST", "/users/register"),
@@ -63,7 +63,7 @@ def test_every_limit_is_declared_by_a_route(app, build_app):
 
 @pytest.mark.parametrize("registration", ["open", "private"])
 def test_every_post_route_is_limited_or_for_superusers(build_app, registration):
-    """Renaming a handler changes nothing, because limits belong to routes."""
+    """Renaming a handler does not change its limits, because limits belong to routes."""
     app = build_app(registration=registration)
 
     unlimited = {
@@ -84,7 +84,7 @@ def test_every_route_that_takes_a_password_checks_the_guessing_limit_first(app):
 
 @pytest.mark.parametrize("row", sorted(REQUESTS))
 async def test_each_limit_is_enforced(client, manager, app, make_user, login, set_clock, row):
-    """Checklist 10 and 12: the third request gets a 429 with Retry-After if two an hour are allowed."""
+    """Checklist 10 and 12: with a limit of two an hour, the third request gets a 429 with Retry-After."""
     headers = login(await make_user()) | {"Origin": "http://test"}
     set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
     manager.limits = Limits(app.state.limiter, {row: Limit(ip="2/h")})

@@ -66,8 +66,8 @@ def link(db, manager, make_user):
 
 @pytest.fixture
 def use(client):
-    """`await use("body", link, NEW)` uses the link in the given way: as JSON, as a form, or as JSON with
-    the token in the body."""
+    """`await use("body", link, NEW)` uses the link with JSON ("json"), a form ("form"), or JSON that
+    contains the token ("body")."""
 
     async def send(way, link, body):
         sends = {
@@ -109,7 +109,7 @@ async def test_opening_a_link_changes_nothing(open_link, link, contents, purpose
 
 @EACH
 async def test_an_opened_link_still_works(open_link, link, use, purpose):
-    """Checklist 26: otherwise, the first scanner would use it up."""
+    """Checklist 26: otherwise, the first scanner would use up the link."""
     mailed = await link(purpose)
     for method in METHODS:
         await open_link(mailed.address, method)
@@ -172,7 +172,7 @@ async def test_only_one_of_two_concurrent_uses_succeeds(link, use, at_once, purp
 @WAYS
 @pytest.mark.parametrize("password", [REFUSED["password"], "example-example"])
 async def test_a_refused_password_keeps_the_link_valid(link, use, contents, purpose, way, password):
-    """Checklist 28: this includes a password that resembles the address, in JSON and in forms."""
+    """Checklist 28: even a password that resembles the address does not use up the link, in JSON or forms."""
     mailed = await link(purpose)
     before = await contents()
 
@@ -188,7 +188,7 @@ async def test_a_refused_password_keeps_the_link_valid(link, use, contents, purp
 @EACH
 @WAYS
 async def test_a_link_does_not_log_in(link, use, session_rows, purpose, way):
-    """Checklist 28: anyone who can read the e-mail can use the link, but using it logs nobody in."""
+    """Checklist 28: anyone who can read the e-mail can use the link, but the link does not log them in."""
     mailed = await link(purpose)
 
     answer = await use(way, mailed, mailed.good)
@@ -204,8 +204,8 @@ async def test_a_link_does_not_log_in(link, use, session_rows, purpose, way):
 
 @pytest.fixture
 def answers_of(client, open_link, use):
-    """`await answers_of(link, "form")`: every response the link produces, from its page to the error shown
-    once it has been used.
+    """`await answers_of(link, "form")`: every response that the link produces, from its page to the error
+    for a used link.
     """
 
     async def collect(mailed, way):
@@ -226,7 +226,7 @@ def answers_of(client, open_link, use):
 @EACH
 @WAYS
 async def test_no_response_is_cached_or_sends_a_referrer(link, answers_of, purpose, way):
-    """Checklist 30; ASVS 3.4.5, 14.3.2: this includes pages and JSON, valid and dead links, and rejected
+    """Checklist 30; ASVS 3.4.5, 14.3.2: the test covers pages and JSON, valid and dead links, and rejected
     requests."""
     answers = await answers_of(await link(purpose), way)
 
@@ -238,7 +238,7 @@ async def test_no_response_is_cached_or_sends_a_referrer(link, answers_of, purpo
 @EACH
 @WAYS
 async def test_a_rate_limited_response_sends_no_referrer(app, manager, link, use, purpose, way):
-    """Checklist 30: this includes a 429."""
+    """Checklist 30: a 429 also has `Referrer-Policy: no-referrer`."""
     manager.limits = Limits(app.state.limiter, LIMITS | {ROWS[purpose]: Limit(ip="1/h")})
     mailed = await link(purpose)
     await use(way, mailed, mailed.bad)
@@ -377,7 +377,7 @@ async def test_the_mail_to_an_existing_account_is_not_built_from_the_request(
 
 @EACH
 async def test_every_form_is_annotated_for_password_managers(open_link, link, use, purpose):
-    """Checklist 7; ASVS 6.2.6, 6.2.7: this applies even when the form is shown again after a mistake."""
+    """Checklist 7; ASVS 6.2.6, 6.2.7: the annotations remain when the form is shown again after a mistake."""
     mailed = await link(purpose)
 
     pages = [(await open_link(mailed.address)).text, (await use("form", mailed, mailed.bad)).text]
@@ -408,7 +408,7 @@ async def test_every_form_names_the_account_to_password_managers(open_link, link
 
 
 async def test_the_email_change_page_does_not_show_the_old_address(open_link, link, use):
-    """A typo may have sent the link to a stranger."""
+    """Because of a typo, the link may have been sent to a stranger."""
     mailed = await link("email-change")
 
     pages = [await open_link(mailed.address), await use("form", mailed, mailed.bad)]

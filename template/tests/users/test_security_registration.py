@@ -26,7 +26,7 @@ async def private(other_client):
 
 
 def visible(answer):
-    """Everything in a response that a client can see, but only the length and attributes of the cookie."""
+    """Everything in a response that a client can see, with the cookie's value reduced to its length."""
     cookie = answer.headers["set-cookie"]
     headers = dict(answer.headers) | {"set-cookie": "", "x-request-id": ""}
     return answer.status_code, answer.content, headers, len(cookie), cookie.partition(";")[2]
@@ -70,8 +70,8 @@ async def test_a_new_address_gets_its_link(private, outbox):
 async def test_a_new_and_a_taken_address_do_the_same_work(
     private, make_user, hash_calls, rendered, outbox_rows, email, is_verified
 ):
-    """Checklist 14: either address costs one hash and one e-mail. The test counts them, because timing tests
-    miss differences or are flaky.
+    """Checklist 14: either address takes one hash and one e-mail. The test counts hashes and e-mails,
+    because timing tests miss differences or are flaky.
     """
     await make_user("ada@example.com", is_verified=is_verified)
 
@@ -184,7 +184,8 @@ def as_stranger(private, browser_of_answer):
 async def test_login_does_not_reveal_whether_the_address_was_new(
     as_stranger, app, make_user, set_clock, path
 ):
-    """Checklist 13: neither a successful login nor the separate limit for known browsers reveals it."""
+    """Checklist 13: neither a login nor the separate limit for known browsers reveals whether an address
+    was new."""
     set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
     await make_user("ada@example.com", is_verified=True)
 
@@ -197,7 +198,7 @@ async def test_login_does_not_reveal_whether_the_address_was_new(
 
 
 async def test_an_unverified_account_does_the_work_of_a_wrong_password(private, hash_calls, all_statements):
-    """Checklist 14: either login costs one hash and the same statements."""
+    """Checklist 14: either login takes one hash and the same statements."""
     await private.post("/users/register", json=ADA)
     hash_calls.clear()
     all_statements.clear()
@@ -305,7 +306,7 @@ async def test_closed_registration_is_refused(other_client, accounts, hash_calls
 
 @pytest.fixture
 async def attacked(client, mailed_token):
-    """Someone has created an account with Ada's address and is logged in. The link is in Ada's mailbox."""
+    """Someone created an account with Ada's address and is logged in. Ada was sent the verification link."""
     await client.post("/users/register", json=ATTACK)
     link = await mailed_token()
     tokens = (await client.post("/users/login", json=ATTACK)).json()
@@ -346,7 +347,7 @@ async def test_verifying_an_account_created_by_someone_else_mails_a_password_lin
 async def test_a_reset_takes_over_an_account_created_by_someone_else(
     client, attacked, status_of, mailed_token
 ):
-    """Checklist 29: this is what owners do when they find their address taken."""
+    """Checklist 29: owners reset the password when they find that their address is taken."""
     await client.post("/users/password-reset/request", json={"email": "ada@example.com"})
 
     await client.post(f"/users/password-reset/{await mailed_token()}", json=ADA)

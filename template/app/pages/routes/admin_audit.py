@@ -59,8 +59,8 @@ async def audit_page(
 
 
 async def _start_of_previous(page: EventQuery, db: AsyncSession) -> int | None:
-    """The value of `before` for the page before *page*. None if *page* or the page before it is the first
-    one."""
+    """The `before` cursor that requests the page preceding *page*. None if *page* or the preceding page is
+    the first."""
     if page.before is None:
         return None
     newer = await events_of(db, page.user_id, since=page.before, limit=page.limit + 1)

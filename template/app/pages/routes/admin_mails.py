@@ -65,7 +65,7 @@ async def mails_page(
 
 
 async def _start_of_previous(before: int | None, db: AsyncSession) -> int | None:
-    """The value of `before` for the previous page. None if this page or the previous one is the first one."""
+    """The `before` cursor that requests the previous page. None if this or the previous page is the first."""
     if before is None:
         return None
     newer = await outbox.dead_messages(db, since=before, limit=_PAGE + 1)

@@ -35,7 +35,7 @@ async def request_email_change(
     users: Users,
     db: Db,
 ) -> Response:
-    """E-mail a link to the new address. Nothing changes until the link is used."""
+    """E-mail a link to the new address. The account does not change until the link is used."""
     try:
         await users.request_email_change(db, login.user, new_email=form.new_email)
     except REFUSALS as error:

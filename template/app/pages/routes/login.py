@@ -1,6 +1,6 @@
 """Log in and out, and confirm the password.
 
-If the account has a second factor, the next page belongs to the feature that set
+If the account has a second factor, the next page comes from the feature that set
 `UserManager.second_factors`.
 """
 

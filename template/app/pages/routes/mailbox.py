@@ -30,7 +30,7 @@ _FRAME_POLICY = (
     " img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 """The policy for HTML e-mails: no scripts, no forms, no origin and no external resources. Inline styles
-work."""
+are allowed."""
 _LINK = re.compile(r"(https?://[^\s<>\"]+)")
 
 
@@ -45,8 +45,8 @@ class Entry(NamedTuple):
 
 @needs("a development server")
 def _developer(request: Request) -> None:
-    """Reject hosts that another site can point at this machine (DNS rebinding), because e-mails contain
-    secrets.
+    """Reject host names that another site could point at this machine (DNS rebinding), because e-mails
+    contain secrets.
 
     Raises:
         Problem: the host is rejected (403).
@@ -69,7 +69,7 @@ async def mailbox_page(developer: Developer, visitor: Visitor, request: Request,
 
 @router.get("/mailbox/newest")
 async def newest_mail(developer: Developer, request: Request, db: Db) -> JSONResponse:
-    """The page requests this every two seconds to detect new e-mails."""
+    """The id of the newest e-mail. The mailbox page requests it every two seconds to detect new e-mails."""
     leave_out(request)
     return JSONResponse({"id": await mailbox.newest_id(db)})
 
@@ -126,7 +126,7 @@ async def _preview(request: Request, name: str) -> EmailMessage:
 
 async def _mailbox(request: Request, db: Db, opened: mailbox.SentMail | None, *, shown: str) -> Response:
     """The list of e-mails, with *opened* beside it. If *opened* is None, the newest e-mail is shown."""
-    # Read this before the list, so that the script still detects an e-mail that arrives in between.
+    # Read the newest id before the list, so that the script still detects an e-mail that arrives in between.
     newest = await mailbox.newest_id(db)
     mails = await mailbox.sent_mails(db)
     mail = opened or (mails[0] if mails else None)

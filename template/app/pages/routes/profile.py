@@ -1,4 +1,4 @@
-"""The profile page, where users edit the fields that you have added. Until you add one, the page does not
+"""The profile page, where users edit the fields that you have added. Until you add a field, the page does not
 exist.
 
 Add a field to `ProfileUpdate` (`app/users/schemas.py`), `ProfileForm` (`app/pages/forms.py`) and

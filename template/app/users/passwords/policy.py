@@ -42,14 +42,14 @@ NAME_COLUMNS = (
 def check_password(
     password: str, *, min_length: int = 12, common: Container[str] = (), words: Iterable[str] = ()
 ) -> None:
-    """Check a new password against the rules. They limit its length in characters, but not its composition
-    (ASVS 6.2.1, 6.2.5).
+    """Check a new password against the rules. The rules limit a password's length in characters, but not its
+    composition (ASVS 6.2.1, 6.2.5).
 
-    It must not be one of *common* (casefolded; ASVS 6.2.4), even with digits and symbols added at the end or
-    in place of letters. Nor may it be little more than *words*: once they are removed (in any case, and with
-    digits and symbols read as letters), at least `MIN_OWN_LENGTH` letters and digits must remain. These must
-    include a letter, unless the whole password has none. A password that contains none of the words always
-    passes this check.
+    The password must not be one of *common* (casefolded; ASVS 6.2.4), even with digits and symbols added at
+    the end or in place of letters. Nor may it be little more than *words*: once these words are removed (in
+    any case, and with digits and symbols read as letters), at least `MIN_OWN_LENGTH` letters and digits must
+    remain. These must include a letter, unless the whole password has none. A password that contains none of
+    the words always passes this check.
 
     Raises:
         InvalidPassword: the password breaks a rule. The message tells the user which one.
@@ -131,8 +131,8 @@ def _with_parts(*texts: str) -> Iterable[str]:
 
 @dataclass
 class PasswordPolicy:
-    """Checks new passwords. By default, rejects them only because of their length, their characters or words
-    about the owner."""
+    """Checks new passwords. By default, rejects a password only for its length, its characters or words about
+    the owner."""
 
     app_name: str = ""
     load_common: Callable[[], Container[str]] | None = None

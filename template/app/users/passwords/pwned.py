@@ -17,7 +17,7 @@ import httpx
 logger = logging.getLogger("app.users")
 
 MAX_ANSWER = 1_000_000
-"""Maximum size of a response, in bytes. A Have I Been Pwned range has about 40,000."""
+"""Maximum size of a response, in bytes. A Have I Been Pwned range has about 40,000 bytes."""
 
 _LINE = re.compile(rb"([0-9A-F]{35}):(\d{1,18})", re.IGNORECASE)
 
@@ -29,7 +29,7 @@ class UnusableAnswer(Exception):
 class BreachCheck:
     """Queries the range server at *url*. Gives up after *timeout* seconds.
 
-    It uses the proxy in HTTPS_PROXY, which is often the only way to reach the internet.
+    Requests use the proxy in HTTPS_PROXY, which is often the only way to reach the internet.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class BreachCheck:
 
     async def knows(self, password: str) -> bool:
         """Whether *password* is in a known breach. If the check fails, returns False and logs a warning."""
-        # The protocol requires SHA-1. Security does not depend on it.
+        # The protocol requires SHA-1, but security does not depend on it.
         digest = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper()
         try:
             async with asyncio.timeout(self._timeout):

@@ -100,7 +100,7 @@ async def delete_me(request: Request, recent: RecentLogin, user: CurrentUser, us
 @router.get("/me/export", status_code=200, response_model=Export, dependencies=[limited_by("export")])
 async def export(recent: RecentLogin, user: CurrentUser, db: Db) -> JSONStream:
     """Export all data stored about you"""
-    # Do this before the first byte is sent: after that, the request can no longer be rejected.
+    # Record the export before the first byte is sent: after that, the request can no longer be rejected.
     async with separate_transaction(db) as own:
         record(own, "export", user.id)
     return JSONStream(everything_about(services_of_session(db), user))
@@ -153,8 +153,8 @@ async def request_email_change(
 
 @router.get("/email-change/{token}", include_in_schema=False)
 async def email_change_page(request: Request, token: str, users: Users) -> Response:
-    """The page that the e-mailed link opens. Opening it changes nothing, because mail scanners open every
-    link."""
+    """The page that the e-mailed link opens. Opening the link must not change anything, because mail scanners
+    open every link."""
     users.tokens.peek_email_change_token_sub(token)
     return link_pages.email_change_form(request)
 

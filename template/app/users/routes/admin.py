@@ -63,7 +63,7 @@ async def find_users(page: UserQuery, users: UserManager, db: AsyncSession) -> U
 
 
 async def previous_cursor(page: UserQuery, users: UserManager, db: AsyncSession) -> str | None:
-    """The cursor of the page before *page*. None if *page* or the page before it is the first one."""
+    """The cursor that requests the page preceding *page*. None if *page* is the first or second page."""
     if not page.cursor:
         return None
     newer = await _search(page, users, db, since=from_cursor(page.cursor))
@@ -99,7 +99,7 @@ async def list_events(
 ) -> EventPage:
     """List audit events, newest first
 
-    Lists the events for all accounts, including deleted ones, or for one account.
+    Lists events for one account or for all accounts, including deleted ones.
     """
     return await find_events(page, db)
 

@@ -62,8 +62,8 @@ async def request_verify(
 @router.get("/verify/{token}", include_in_schema=False)
 @before_setup
 async def verify_page(request: Request, login: OptionalLogin, token: str, users: Users, db: Db) -> Response:
-    """The page that the e-mailed link opens. Opening it changes nothing, because mail scanners open every
-    link."""
+    """The page that the e-mailed link opens. Opening the link must not change anything, because mail scanners
+    open every link."""
     user = await users.check_verify_token(db, token=token)
     is_known = users.is_known_browser(device_cookie(request), user)
     is_theirs = is_known or (login is not None and login.user.id == user.id)

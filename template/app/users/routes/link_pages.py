@@ -15,8 +15,8 @@ from app.web.html import html_page
 
 
 def verify_form(request: Request, email: str, *, with_password: bool, problem: str = "") -> Response:
-    """*with_password*: ask for the password, because the account was created in a different browser, perhaps
-    by someone else."""
+    """*with_password*: whether to ask for the password, because someone else may have created the account in
+    a different browser."""
     return html_page(
         request,
         "verify.html",

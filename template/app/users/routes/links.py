@@ -1,6 +1,6 @@
 """The routes behind e-mailed links. Each handler takes the token from the path, the body or a cookie.
 
-The links in e-mails have the token in the path. A front end sends it in the body, which keeps it out of logs
+E-mailed links have the token in the path. A front end sends the token in the body, which keeps it out of logs
 and the browser history. For the same reason, the pages that set a password move the token from the path into
 a cookie.
 """
@@ -27,7 +27,7 @@ _LIFETIME = 3600
 def mailed_link[Handler: Callable[..., Any]](
     router: Router, path: str, *, limit: str, status_code: int = 200
 ) -> Callable[[Handler], Handler]:
-    """Register a handler for POST *path* and for POST *path*/{token}. Both count against *limit*."""
+    """Register a handler for POST *path* and for POST *path*/{token}. Both count toward *limit*."""
 
     def register(handler: Handler) -> Handler:
         for each in (path, path + "/{token}"):
@@ -40,7 +40,7 @@ def mailed_link[Handler: Callable[..., Any]](
 
 
 def token_of(request: Request, in_body: str | None) -> str:
-    """The token in the path, or else the token in the body. A form without either uses the cookie.
+    """The token in the path, or else the token in the body. For a form without either, the one in the cookie.
 
     Raises:
         Problem: there is no token (400).
@@ -92,7 +92,7 @@ def link_kind(request: Request) -> str:
 
 
 def _name(request: Request) -> str:
-    """Each kind of link has its own cookie, so two kinds can be open at the same time."""
+    """Each kind of link has its own cookie, so links of two kinds can be open at the same time."""
     return f"__Host-{link_kind(request)}" if _is_secure(request) else link_kind(request)
 
 

@@ -56,9 +56,9 @@ from app.web.csrf import require_same_origin
 router = Router(tags=["sessions"])
 
 CLEARED = {"Clear-Site-Data": '"cache", "storage"'}
-"""Clears the data that pages have stored in the browser (ASVS 14.3.1). Never add "cookies": it clears the
-cookies of the whole registrable domain, including `__Host-device`. Without that cookie, strangers can lock
-the owner out."""
+"""Clears the data that pages have stored in the browser (ASVS 14.3.1). Never add "cookies", which would
+clear the cookies for the whole registrable domain, including `__Host-device`. Without that cookie, strangers
+can lock the owner out."""
 
 
 def tokens_for(users: UserManager, issued: IssuedSession) -> TokenPair:

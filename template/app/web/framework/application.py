@@ -1,10 +1,10 @@
 # pyright: reportPrivateUsage=false
-# HawkAPI 0.2 has no public API for some of these overrides, so it is pinned below 0.3. The template's
+# HawkAPI 0.2 has no public API for some of these overrides, so HawkAPI is pinned below 0.3. The template's
 # repository tests each override, so a test fails if an upgrade breaks one.
 """The ASGI application: HawkAPI with its known bugs fixed. Template-owned.
 
 Services are on `app.state` (settings, db, mail, users, ...), never in module globals, so two applications in
-one process share nothing.
+one process share no state.
 """
 
 import inspect
@@ -73,13 +73,13 @@ class App(HawkAPI):
         self.tag_descriptions: dict[str, str] = {}
         """The descriptions of the OpenAPI tags, in the order in which /docs shows them."""
         self.error_page: Callable[[Request, dict[str, Any]], Response] | None = None
-        """Builds the page that browsers get instead of problem details. If None, they get problem details."""
+        """Builds the page that browsers get instead of problem details. None if there is no such page."""
         self.message_page: Callable[[Request, str], Response] | None = None
         """Redirects to a page that shows the named message once. None if the application has no such page."""
         self._methods_of: dict[str, set[str]] = {}
         self._handlers_for: dict[type[Exception], Callable[[Request, Any], Any]] = {}
         # app/web/docs.py replaces the framework's documentation pages, which load scripts from a CDN.
-        # app/web/health.py replaces its health routes, which respond with 500 when a check raises.
+        # app/web/health.py replaces the health routes, which respond with 500 when a check raises.
         super().__init__(
             title=title,
             version=version,
@@ -151,7 +151,7 @@ class App(HawkAPI):
     @cached_property
     def openapi_json(self) -> bytes:
         """The OpenAPI document for all API versions, as JSON."""
-        # Building it takes tens of milliseconds, during which the process handles no other request.
+        # Building the document takes tens of milliseconds, and the process handles no requests meanwhile.
         return msgspec.json.encode(self.openapi())
 
     @property
@@ -219,7 +219,7 @@ class App(HawkAPI):
     # Life cycle
 
     def on_startup(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Run *func* before the first request. If it raises, the error is logged and startup fails."""
+        """Run *func* before the first request. If *func* raises, the error is logged and startup fails."""
 
         async def logged() -> None:
             try:
@@ -237,7 +237,7 @@ class App(HawkAPI):
     # Requests
 
     def wrap(self, layer: Callable[[Application], Application]) -> None:
-        """Put *layer* around all middleware, so that it sees every request and every response."""
+        """Put *layer* around all middleware, so that *layer* sees every request and every response."""
         self._stack = layer(self._stack)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -295,8 +295,8 @@ class App(HawkAPI):
         return self._methods_of.get(path.removesuffix("/"), frozenset())
 
     def _wait_for_requests_first(self) -> None:
-        # Hooks run in reverse order. HawkAPI registers its wait for running requests first, so the wait would
-        # come last, after the database has been closed.
+        # Shutdown hooks run in reverse order. HawkAPI registers its wait for running requests first, so the
+        # wait would come last, after the database has been closed.
         hooks = self._hooks.shutdown_hooks
         hooks.remove(self._wait_for_in_flight)
         hooks.append(self._wait_for_in_flight)

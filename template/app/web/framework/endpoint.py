@@ -11,7 +11,7 @@ the response is an error (400 or higher, raised or returned), an exception is ra
 `yield`, so transactions roll back. An error raised while a dependency finishes becomes the response and is
 never swallowed.
 3. Every exception becomes problem details (`app/web/problems.py`).
-4. `BackgroundTasks` run after the response, but only if it is not an error.
+4. `BackgroundTasks` run after the response, but only if the response is not an error.
 
 Handlers that HawkAPI 0.2.0 would run incorrectly are rejected when they are registered (`handler_checks.py`).
 """
@@ -346,9 +346,9 @@ def wrap_route(route: Route, respond: Callable[[Request, Exception], Any]) -> En
 
 
 def _made_once(middleware: Any) -> Callable[[Any], Any]:
-    """A route's middleware, with one instance for all requests.
+    """Wrap a route's middleware so that one instance handles all requests.
 
-    HawkAPI itself creates a new instance for each request, so the middleware cannot keep state between them.
+    HawkAPI itself creates a new instance for each request, so the middleware could not keep any state.
     """
     has_options = isinstance(middleware, tuple)
     kind, options = cast(tuple[Any, dict[str, Any]], middleware if has_options else (middleware, {}))
@@ -392,7 +392,7 @@ def _endpoint_of(route: Route) -> Endpoint:
 
 def _add_step(endpoint: Endpoint, spec: ParamSpec, annotation: Any, where: str) -> None:
     factory = spec.marker_default_factory if spec.has_marker_default else None
-    # The OpenAPI document shows one default value, but each request gets a new one.
+    # The OpenAPI document shows one default value, but each request gets a new value.
     shown = _default_of(spec)
     default = shown if factory is None else _ABSENT
     source = spec.source
@@ -464,7 +464,7 @@ def is_response(value: Any) -> bool:
 
 
 def _as_model(result: object, model: Any) -> Any:
-    """*result* with exactly *model*'s fields, even if it or a nested value is a database row or an instance
-    of a subclass."""
+    """*result* with exactly *model*'s fields, even if *result* or a nested value is a database row or an
+    instance of a subclass."""
     filled = msgspec.convert(result, model, from_attributes=True)
     return msgspec.convert(msgspec.to_builtins(filled), model)

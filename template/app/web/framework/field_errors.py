@@ -1,6 +1,6 @@
 """Finds every invalid field in a request. msgspec stops at the first one.
 
-This runs only after msgspec has rejected a value, so valid requests cost nothing extra.
+This runs only after msgspec has rejected a value, so it does not slow down valid requests.
 """
 
 import re
@@ -19,8 +19,8 @@ from app.web.problems import FieldError
 _MAX_ERRORS = 50
 _MAX_ITEMS = 1000
 _MAX_DEPTH = 6
-"""These limit the work that one request can cause. Errors beyond the limits might not be reported, but at
-least one error always is."""
+"""Limits on the work that one request can cause. Errors beyond the limits might not be reported, but at least
+one error is always reported."""
 
 
 _SENTENCES = [
@@ -62,9 +62,9 @@ _SENTENCES = [
 def field_errors(
     value: Any, annotation: Any, first: msgspec.ValidationError, *, name: str, strict: bool
 ) -> list[FieldError]:
-    """Every error in *value*, which msgspec rejected for *annotation* with the error *first*.
+    """Every error in *value*, which does not match *annotation*.
 
-    *name*: the parameter, or `body`. *strict*: as in `msgspec.convert`.
+    *first*: msgspec's own error. *name*: the parameter, or `body`. *strict*: as in `msgspec.convert`.
     """
     path = "" if _struct_in(annotation) else name
     found = list(islice(_errors(value, annotation, path, strict, _MAX_DEPTH), _MAX_ERRORS))

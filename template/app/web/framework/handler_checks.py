@@ -17,7 +17,7 @@ from hawkapi.validation.constraints import ParamMarker
 
 
 class RouteError(TypeError):
-    """A handler cannot work as written, or two routes clash. Raised when they are registered."""
+    """Raised at registration if a handler cannot work as written, or if two routes clash."""
 
 
 def where_of(route: Route) -> str:
@@ -28,9 +28,9 @@ def where_of(route: Route) -> str:
 
 
 def error_about_clash(router: Router, routes: list[Route]) -> RouteError | None:
-    """An error that names a route of *router* and the route in *routes* that it clashes with.
+    """An error that names a route in *router* and the route in *routes* with which it clashes.
 
-    HawkAPI's own error does not say where they come from.
+    HawkAPI's own error does not say where the routes come from.
     """
     for route in router.routes:
         for other in routes:
@@ -118,28 +118,30 @@ def hints_of(function: Callable[..., Any], where: str) -> dict[str, Any]:
         ) from error
 
 
-# Most handlers share their dependencies. Caching these results saves a third of the startup time.
+# Most handlers share dependencies, so caching these results saves a third of the startup time.
 @lru_cache(1024)
 def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     return get_type_hints(function, include_extras=True)
 
 
 def check_markers(function: Callable[..., Any], where: str) -> None:
-    """Reject a `Depends` or another marker that HawkAPI ignores. The dependency would not run, and in most
-    cases the client could set the parameter in the query string. The annotations must resolve (`hints_of`).
+    """Reject a `Depends` or another marker that HawkAPI ignores.
+
+    Otherwise, the dependency would not run, and in most cases the client could set the parameter in the query
+    string. Call `hints_of` first to check that the annotations can be resolved.
     """
     for parameter, marker, is_used in _markers_of(function):
         if not is_used:
             raise RouteError(
-                f"{where}: HawkAPI ignores a {type(marker).__name__} of the parameter {parameter!r}. Give the"
-                " parameter only one marker, directly inside Annotated: write `Name = Annotated[...]` without"
-                " `type`, and put a union inside Annotated."
+                f"{where}: HawkAPI ignores a {type(marker).__name__} of the parameter {parameter!r}. Use a"
+                " single marker, and put it directly inside Annotated. Write aliases as"
+                " `Name = Annotated[...]`, without `type`, and put unions inside Annotated."
             )
 
 
 @lru_cache(1024)
 def _markers_of(function: Callable[..., Any]) -> list[tuple[str, Depends | ParamMarker, bool]]:
-    """Every marker of *function*'s parameters: the parameter, the marker and whether HawkAPI uses it."""
+    """For each marker on a parameter: the parameter, the marker, and whether HawkAPI uses the marker."""
     found: list[tuple[str, Depends | ParamMarker, bool]] = []
     hints = _hints_of(function)
     for parameter in inspect.signature(function).parameters.values():
@@ -165,7 +167,7 @@ def _parts_of(annotation: Any, within: tuple[TypeAliasType, ...] = ()) -> Iterat
 
 
 def check_dependency(plan: DepCallablePlan, where: str) -> None:
-    """Reject parameters other than `request` and dependencies, because HawkAPI does not fill them."""
+    """Reject parameters that HawkAPI does not fill: those other than `request` and dependencies."""
     function = plan.callable
     if isinstance(function, partial):
         raise RouteError(

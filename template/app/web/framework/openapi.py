@@ -1,8 +1,8 @@
-"""The OpenAPI 3.1 document, built from the `Endpoint`s that handle requests, so it always matches them.
+"""The OpenAPI 3.1 document, built from the `Endpoint`s that handle requests, so it always matches the code.
 
 HawkAPI's own document gets most schemas wrong and lacks error responses, defaults and dependencies' security
-schemes. Handlers use `@responds({409: "..."})` to declare what cannot be derived. A dependency that
-authenticates is marked with `@secured_by(...)`.
+schemes. Handlers use `@responds({409: "..."})` to declare what cannot be derived. Dependencies that
+authenticate requests are marked with `@secured_by(...)`.
 """
 
 import inspect
@@ -39,7 +39,7 @@ _OTHERS = (
 
 @dataclass(frozen=True)
 class _Slot:
-    """A place in the document that needs a type's schema."""
+    """A place in the document where a type's schema is filled in."""
 
     owner: dict[str, Any]
     annotation: Any
@@ -243,7 +243,7 @@ def _error_responses(endpoint: Endpoint, method: str) -> Errors:
 
 
 def _identifier(endpoint: Endpoint, method: str, path: str, taken: set[str]) -> str:
-    """The handler's name. If it is taken, the path parameters, the method or a number is added."""
+    """The handler's name. If the name is taken, the path parameters, the method or a number is appended."""
     name = endpoint.handler.__name__
     parameters = "_and_".join(re.findall(r"\{(\w+)", path))
     candidates = (

@@ -8,7 +8,7 @@ from hawkapi.security.base import SecurityScheme
 from app.web.problems import default_code
 
 type Errors = dict[int, dict[str, str]]
-"""For each status, the error codes and when each one is sent."""
+"""The error codes for each status, each with a sentence that says when the code is sent."""
 
 
 def responds[F: Callable[..., Any]](
@@ -46,7 +46,7 @@ def joined(*errors: Errors) -> Errors:
 def secured_by[F: Callable[..., Any]](
     name: str, scheme: dict[str, Any], *, optional: bool = False
 ) -> Callable[[F], F]:
-    """Attach an OpenAPI security scheme to a dependency that authenticates."""
+    """Attach an OpenAPI security scheme to a dependency that authenticates requests."""
 
     def mark(function: F) -> F:
         function.__dict__["security"] = security_of(function) | {name: (scheme, optional)}
@@ -56,7 +56,7 @@ def secured_by[F: Callable[..., Any]](
 
 
 def needs[F: Callable[..., Any]](what: str) -> Callable[[F], F]:
-    """Mark a guard with *what* it requires, such as `a paid bill`. If not empty, `app routes` shows it."""
+    """Mark a guard with *what* it requires, such as `a paid bill`. `app routes` shows *what* unless empty."""
 
     def mark(function: F) -> F:
         function.__dict__["needs"] = what

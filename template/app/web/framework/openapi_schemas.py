@@ -1,8 +1,8 @@
 """The JSON Schemas in the OpenAPI document, which give generated clients the right types.
 
 Generators disagree about `default`: openapi-typescript makes a field with a default required, even though
-a request may omit it. So no field has this keyword, and the descriptions state the defaults. In responses,
-every field that is always present is required.
+a request may omit it. Therefore, no field has this keyword; its description states the default instead. In
+responses, every field that is always present is required.
 """
 
 import json

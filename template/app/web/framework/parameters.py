@@ -1,8 +1,8 @@
-"""Reads the parameters and the body of a request. msgspec checks each one against its annotation.
+"""Reads a request's parameters and body, and checks each one against its annotation with msgspec.
 
-HawkAPI 0.2.0 does not check them: a missing query parameter, malformed JSON or a lone surrogate causes a 500,
-`Meta(ge=...)` on a query parameter is not enforced, and a truncated upload looks complete. So an endpoint
-(`app/web/framework/endpoint.py`) reads parameters with the functions below instead.
+HawkAPI 0.2.0 does not do so: a missing query parameter, malformed JSON or a lone surrogate causes a 500,
+`Meta(ge=...)` on a query parameter is not enforced, and a truncated upload looks complete. Therefore, an
+endpoint (`app/web/framework/endpoint.py`) uses the functions below instead.
 """
 
 import math
@@ -23,8 +23,8 @@ from app.web.problems import NOTHING_HERE, Problem, invalid
 
 type Reader = Callable[[Request], Awaitable[Any]]
 
-# PostgreSQL cannot store U+0000 in text. SQLite can, but U+0000 is rejected for both, so that they behave the
-# same.
+# PostgreSQL cannot store U+0000 in text. SQLite can, but U+0000 is always rejected, so that both databases
+# behave the same.
 _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _FORM = "application/x-www-form-urlencoded"
 
@@ -32,7 +32,7 @@ REQUIRED = object()
 """Marks a parameter without a default."""
 
 SmallInt = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-"""An integer that fits into an INTEGER column in any database. Use it for numbers that are stored."""
+"""An integer that fits into an INTEGER column in any database. Use this type for stored numbers."""
 
 
 class FromForm:
@@ -43,7 +43,7 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
     """Read the body as JSON. If the annotation contains `FromForm`, the body may also be a form."""
     form_allowed = accepts_form(annotation)
     decoder = msgspec.json.Decoder(annotation)
-    # A JSON number is finite, but a Decimal may be "NaN". Only bodies that can contain a Decimal are checked.
+    # JSON numbers are finite, but a Decimal may be "NaN", so only bodies with Decimal fields are checked.
     has_decimals = b'"decimal"' in msgspec.json.encode(msgspec.json.schema(annotation))
 
     async def read(request: Request) -> Any:
@@ -52,7 +52,7 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
             return default
         media_type = media_type_of(request)
         if media_type == _FORM and form_allowed:
-            # A form that consists only of unchecked boxes is empty.
+            # A form with only unchecked boxes has an empty body.
             return convert(_form_fields(content), annotation, "body")
         if not content:
             raise invalid("body", "A body is required.", "missing")
@@ -64,7 +64,7 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
             try:
                 value = decoder.decode(content)
             except msgspec.ValidationError as error:
-                # msgspec stops at the first invalid field. The rest may not even be valid JSON.
+                # msgspec stops at the first invalid field. The rest of the body may not be valid JSON.
                 raise _invalid(msgspec.json.decode(content), annotation, error, "body", strict=True) from None
             if has_decimals and not _is_finite(value):
                 raise invalid("body", "The number must be finite.")
@@ -76,7 +76,7 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
 
 
 def query_reader(name: str, annotation: Any, default: Any = REQUIRED) -> Reader:
-    """Read one query parameter. With a list annotation, all occurrences are returned."""
+    """Read one query parameter. If the annotation is a list, every occurrence is returned."""
     is_list = _is_list(annotation)
 
     async def read(request: Request) -> Any:
@@ -91,7 +91,7 @@ def query_reader(name: str, annotation: Any, default: Any = REQUIRED) -> Reader:
 def query(model: type[msgspec.Struct], *, from_form: bool = False) -> Reader:
     """A dependency that reads the query string into *model*: `Annotated[Page, Depends(query(Page))]`.
 
-    *from_form*: empty parameters count as absent, because an HTML form also sends fields left empty.
+    *from_form*: treat empty parameters as absent, because HTML forms send even the fields left empty.
     """
     fields = {field.encode_name: _is_list(field.type) for field in msgspec.structs.fields(model)}
 
@@ -129,13 +129,13 @@ def _text_reader(find: Callable[[Request], str | None], name: str, annotation: A
 
 
 def path_reader(name: str, annotation: Any) -> Reader:
-    """Read a path parameter. If the value does not match its annotation, the response is a 404."""
+    """Read a path parameter. If the value does not match the annotation, the response is a 404."""
 
     async def read(request: Request) -> Any:
         value = request.path_params.get(name)
         text = str(value) if isinstance(value, UUID | int | float) else value
         if isinstance(value, int) and text not in request.path.split("/"):
-            # HawkAPI's `{id:int}` also accepts " 5", "0_5" and the Arabic digit for 5. Each resource must
+            # HawkAPI's `{id:int}` also accepts " 5", "0_5" and the Arabic digit for 5, but each resource must
             # have only one URL.
             raise Problem(404, NOTHING_HERE)
         try:
@@ -202,7 +202,7 @@ def _absent(name: str, default: Any) -> Any:
 
 
 def convert(text: Any, annotation: Any, field: str) -> Any:
-    """Convert text that is not JSON to the type *annotation*, and check its constraints."""
+    """Convert non-JSON text to the type *annotation*, and check the annotation's constraints."""
     try:
         value = msgspec.convert(text, annotation, strict=False)
     except msgspec.ValidationError as error:
@@ -220,11 +220,11 @@ def _invalid(
 
 
 def _is_finite(value: object) -> bool:
-    """Whether *value* contains no NaN or infinity. Text can express these numbers, but JSON cannot."""
+    """Whether *value* contains neither NaN nor infinity, which text can express but JSON cannot."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, Decimal):
-        # SQLite stores a Decimal as a float, and one that is too large for a float as Infinity.
+        # SQLite stores a Decimal as a float, which becomes Infinity if the Decimal is too large.
         return value.is_finite() and math.isfinite(value)
     if isinstance(value, dict):
         return all(_is_finite(each) for each in cast(dict[object, object], value).values())

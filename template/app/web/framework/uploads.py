@@ -45,7 +45,7 @@ _LISTS = {list, set, tuple, frozenset}
 
 
 class Upload:
-    """A file from a form. It is deleted when the handler returns or fails, so save it if you want to keep it.
+    """A file from a form. It is deleted when the handler returns or fails; call `save` to keep the content.
 
     `filename` and `content_type` come from the client. Check the content before you rely on them, and never
     use the name as a path.
@@ -186,7 +186,7 @@ class MultipartReader:
         """Returns the object that receives the part's content, or None to ignore the part."""
         name = segment.name or ""
         field = self._fields.get(name)
-        # If no file has been chosen, browsers send a file without a name.
+        # If no file has been chosen, browsers send a file with an empty name.
         if field is None or segment.filename == "":
             return None
         if segment.filename is None:
@@ -230,7 +230,7 @@ async def _events(request: Request, mark: FromMultipart) -> AsyncGenerator[Multi
         raise RequestEntityTooLarge(mark.max_size)
     if mark.seconds is not None and (clock := request.scope.get(BODY_CLOCK)) is not None:
         clock.allow(mark.seconds)
-    # Do not use strict mode: it rejects a line break that arrives separately after the last boundary.
+    # Do not use strict mode: it rejects a line break in its own chunk after the last boundary.
     with PushMultipartParser(options["boundary"], max_segment_count=_MAX_PARTS) as parser:
         async for chunk in Request(request.scope, request._receive, max_body_size=mark.max_size).stream():
             for event in parser.parse(chunk):
@@ -239,7 +239,7 @@ async def _events(request: Request, mark: FromMultipart) -> AsyncGenerator[Multi
 
 
 async def _in_thread[T](work: Callable[..., T], *arguments: Any) -> T:
-    """Run *work* in a thread. A cancelled request waits for the thread before it closes the file."""
+    """Run *work* in a thread. If the request is cancelled, the thread finishes before the file is closed."""
     running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
     try:
         return await asyncio.shield(running)

@@ -34,7 +34,7 @@ class Fault:
             "%s failed (%s); further failures are counted until it works again",
             self.work,
             names_of(error),
-            # The traceback of an outage shows only driver code, which does not help.
+            # During an outage, the traceback shows only driver code and is no help.
             exc_info=None if is_outage else error,
         )
 

@@ -67,7 +67,7 @@ def redact(text: str) -> str:
 
 
 def may_hold_a_secret(text: str) -> bool:
-    """Whether *text* may hold a secret. Most text does not, so the check may take only two microseconds."""
+    """Whether *text* may hold a secret. Most text does not, so this check must be fast (two microseconds)."""
     lower = text.lower()
     return "eyJ" in text or any(sign in lower for sign in _SIGNS) or _LONG_SECRET.search(text) is not None
 

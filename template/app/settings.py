@@ -385,7 +385,8 @@ class Settings(report.CompleteReport, BaseSettings):
         Field(
             ge=0,
             le=300,
-            description="Seconds during which a refresh token may be reused, for example by two tabs.",
+            description="How long, in seconds, a refresh token can be reused after its first use, in case two"
+            " tabs refresh at the same time.",
         ),
     ] = 30
     recent_login: Annotated[

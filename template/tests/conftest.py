@@ -110,7 +110,7 @@ def quick_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def real_hashing(quick_hashing: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Uses Argon2 as in production, which takes 80 ms per password."""
+    """Uses Argon2, as production does; each password takes about 80 ms."""
     for name, value in REAL_HASHING.items():
         monkeypatch.setattr(hashing, name, value)
 

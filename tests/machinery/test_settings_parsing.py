@@ -60,7 +60,7 @@ def problems(env_file: Path | None = None) -> list[str]:
 
 
 def problem_with(name: str, env_file: Path | None = None) -> str:
-    """The only reported problem, which must be about *name*."""
+    """Returns the only reported problem, after checking that it is about *name*."""
     (line,) = problems(env_file)
     assert line.startswith(f"{name}: ")
     return line

@@ -45,7 +45,7 @@ def export(
 
     A line with "table" and "columns" starts a table and gives the type of each column. A line with "table"
     and "row" is a row. Times are ISO 8601, in UTC if they have no offset. Bytes are base64. Numbers that JSON
-    cannot represent are text.
+    cannot represent are written as text.
     """
     from app.settings import load_settings
 

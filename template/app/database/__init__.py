@@ -220,7 +220,10 @@ def act_as(db: AsyncSession, actor: str, method: str = "") -> None:
 
 
 def act_for(db: AsyncSession, client: Client) -> None:
-    """Record *client* as the source of changes made through *db*, a session that `Db` did not provide."""
+    """Record *client* as the source of changes made through *db*.
+
+    Needed only for sessions that do not come from `Db`.
+    """
     db.info[_ACTOR] = replace(actor_of(db), client=client)
 
 
@@ -240,7 +243,7 @@ async def separate_transaction(reading: AsyncSession) -> AsyncGenerator[AsyncSes
 async def released(db: AsyncSession) -> AsyncGenerator[bool]:
     """Commit at the end of the block if the block starts the transaction. Yields True in that case.
 
-    In the block, read the data that slow work needs, and do the work after the block. For example, hashing a
+    In the block, read the data that the slow work needs. Do the work after the block. For example, hashing a
     password takes 100 ms, and a client may send its body slowly. The connection, and on SQLite the write
     lock, must not be held for that long. If the caller started the transaction, the caller must end it. The
     block ends with a commit because a rollback would expire the loaded objects. If the block raises, nothing

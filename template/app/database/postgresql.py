@@ -1,4 +1,5 @@
-"""PostgreSQL connections: a server that is down or hangs causes a database error and never blocks for long.
+"""PostgreSQL connections: if the server is down or hangs, calls fail with a database error instead of
+blocking for long.
 
 Template-owned. DATABASE_TIMEOUT sets the time limits.
 """

@@ -35,7 +35,7 @@ _AS_RENDERED = {
     "trim_blocks": "true",
     "trimmed": "true",
 }
-"""Jinja's options. They make the extracted sentences match those that a rendered template looks up."""
+"""Jinja's options. With these, Babel extracts each sentence exactly as a rendered template looks it up."""
 _KEYWORDS = {
     "_": None,
     "N_": None,
@@ -99,7 +99,7 @@ def _codes() -> set[str]:
 
 
 def _updated(codes: Iterable[str]) -> Iterator[tuple[Path, Catalog]]:
-    """The files for the languages in *codes*, with the sentences that they should contain."""
+    """The translation files for the languages in *codes*, each with the sentences that belong in it."""
     for folder, template in extracted().items():
         for code in sorted(codes):
             path = folder / f"{code}.po"

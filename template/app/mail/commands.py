@@ -102,9 +102,7 @@ async def _dead(limit: int) -> "list[tuple[DeadMail, str | None]]":
 def _chosen(numbers: list[int] | None, every: bool) -> list[int] | None:
     """The numbers of the chosen e-mails, or None for all."""
     if bool(numbers) == every:
-        raise typer.BadParameter(
-            "Give the numbers of the e-mails, as `uv run app mail dead` shows them, or use --all."
-        )
+        raise typer.BadParameter("Pass the e-mail numbers listed by `uv run app mail dead`, or use --all.")
     return None if every else numbers
 
 

@@ -63,7 +63,10 @@ def parts_of(html: HtmlPages) -> list[Part]:
 
 
 def label_of(html: HtmlPages, factor: str) -> str:
-    """The name that users see for *factor*, such as `totp`. Returns *factor* itself if it has no part."""
+    """The name that users see for *factor*, such as `totp`.
+
+    Returns *factor* unchanged if no part is defined for it.
+    """
     labels = {part.name: part.label for part in parts_of(html)}
     return translated(labels.get(factor, factor))
 

@@ -79,10 +79,10 @@ async def update(
 ) -> User:
     """Change an account. A new address starts out unverified.
 
-    These changes end every session and invalidate every older token: a new address, a new password,
-    unverifying the address, disabling the account, setting *must_reset_password*, and making the owner a
-    superuser if REQUIRE_SECOND_FACTOR is `admins`. A new password also unlocks the account. Checking and
-    hashing a password takes time, so commit first if *db* has an open transaction.
+    These changes end every session and invalidate every older token: changing the address or the password,
+    marking the address as unverified, disabling the account, setting *must_reset_password*, and making the
+    owner a superuser if REQUIRE_SECOND_FACTOR is `admins`. A new password also unlocks the account. Checking
+    and hashing a password takes time, so commit first if *db* has an open transaction.
 
     *must_reset_password*: the password is rejected, as if it were wrong, until the owner sets a new one with
     the link that this method e-mails. The flag is allowed even for the last active superuser, because using

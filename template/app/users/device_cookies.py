@@ -48,7 +48,7 @@ class DeviceCookies:
         return bool(rest) and self._has_made(rest[0], "seal", browser)
 
     def id_for(self, cookie: str, user_id: str, password_version: int) -> str:
-        """The id of the browser if it is known for the account; otherwise, an empty string."""
+        """The browser's id if the browser is known for the account; otherwise, an empty string."""
         if not self.is_ours(cookie):
             return ""
         browser, _, *marks = cookie.split(".")

@@ -134,7 +134,7 @@ class UserManager:
     send_dummy_mail: Callable[[AsyncSession, str], Awaitable[None]] | None = None
     """Does the same work as sending an e-mail, for addresses that will not receive one."""
     withhold: Callable[[AsyncSession, str], None] | None = None
-    """Discards this transaction's e-mails to an address, at the same cost as sending them."""
+    """Discards this transaction's e-mails to an address, but does as much work as sending them would."""
     notify: Notify | None = None
     send_email_change: SendEmailChange | None = None
     deletion_grace: timedelta = timedelta()

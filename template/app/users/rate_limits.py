@@ -61,8 +61,8 @@ LIMITS = {
     "session_limit": Limit(mailbox="1/d"),
     # Wrong passwords on all routes count toward the same limits. Correct passwords are not counted.
     # A browser that is known for the account has a separate limit, which strangers cannot use up.
-    # The daily rate of ip_and_account keeps one IP address from using up the account's rate and locking the
-    # owner out.
+    # The daily limit in ip_and_account keeps a single IP address from using up the account's limit and
+    # locking the owner out.
     "wrong_password": Limit(
         ip="30/15m",
         account="10/15m, 100/d",

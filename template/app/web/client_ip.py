@@ -14,7 +14,10 @@ MAX_USER_AGENT = 512
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The client that sent a request. A field is empty if its value is unknown, for example in a command."""
+    """The client that sent a request.
+
+    A field is empty if its value is unknown, for example when a command makes a change.
+    """
 
     ip_address: str = ""
     user_agent: str = ""

@@ -106,8 +106,8 @@ def is_already_there(error: BaseException) -> bool:
 def log_missing_migration(logger: logging.Logger, error: BaseException) -> bool:
     """If *error* means that migrations are pending, log that and return True.
 
-    If migrations are pending, every request, every task and the mail worker fail at the same time, so each
-    missing name is logged only once every ten minutes, without a traceback.
+    Every request, every task and the mail worker then fail at the same time. Each missing name is therefore
+    logged only once every ten minutes, without a traceback.
     """
     if not lacks_migration(error):
         return False

@@ -181,8 +181,8 @@ WITHOUT_A_LOGIN = [
 @pytest.mark.parametrize("first", WITHOUT_A_LOGIN)
 @pytest.mark.parametrize("second", WITHOUT_A_LOGIN)
 async def test_all_routes_share_one_count(ways, first, second):
-    """Checklist 10; ASVS 6.3.4: JSON and forms, logins and links, and all spellings of the address share
-    one count."""
+    """Checklist 10; ASVS 6.3.4: JSON requests and form submissions, logins and links, and every spelling of
+    the address count toward the same limit."""
     await ways.begin()
 
     used_up = [await ways.give(first) for _ in range(PER_STRANGER)]

@@ -145,5 +145,5 @@ def test_either_numbers_or_all_must_be_given(run: Run, command: str, arguments: 
     result = run(command, *arguments, "--yes") if command == "drop" else run(command, *arguments)
 
     assert result.exit_code == 2
-    assert "Give the numbers of the e-mails" in result.output
+    assert "Pass the e-mail numbers" in result.output
     assert stored(OutboxMessage.status) == ["dead"] * 3

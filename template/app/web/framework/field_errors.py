@@ -118,7 +118,7 @@ def _told(error: msgspec.ValidationError, path: str) -> Iterator[FieldError]:
 def sentence_for(message: str) -> str:
     """msgspec's *message*, rewritten as a readable sentence without the value, which may be a password.
 
-    A message that no pattern matches comes from your own `__post_init__`, so it is only translated.
+    A message that no pattern matches comes from your own `__post_init__`. It is translated, but not reworded.
     """
     for pattern, sentence in _SENTENCES:
         if found := pattern.match(message):

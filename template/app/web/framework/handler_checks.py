@@ -55,7 +55,7 @@ def _clash(route: Route, other: Route) -> str:
 
 
 def check_router(router: Router) -> None:
-    """Reject WebSockets, mounts and routes that HawkAPI 0.2.0 would serve without guards or not at all."""
+    """Reject WebSockets, mounts and routes that HawkAPI 0.2.0 cannot serve, or would serve without guards."""
     if router._ws_routes:
         refuse_websocket(next(iter(router._ws_routes)))
     if router._mounts and router._dependencies:

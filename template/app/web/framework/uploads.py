@@ -104,7 +104,7 @@ class ContentTypes:
 
 @dataclass(frozen=True)
 class FromMultipart:
-    """Marks a body that is a form with files: `Annotated[NewPicture, FromMultipart(max_size=10_000_000)]`."""
+    """Marks a body as a form with files: `Annotated[NewPicture, FromMultipart(max_size=10_000_000)]`."""
 
     max_size: int
     """The maximum size of the whole form, in bytes. MAX_BODY_SIZE then limits only the text fields."""
@@ -131,7 +131,7 @@ def content_types_of(annotation: Any) -> dict[str, str]:
 
 
 def schema_of_upload(kind: Any) -> dict[str, Any]:
-    """The JSON Schema of `Upload`, which msgspec does not know."""
+    """The JSON Schema for `Upload`, a type that msgspec does not support."""
     if kind is not Upload:
         raise NotImplementedError
     return {"type": "string", "format": "binary"}

@@ -1,4 +1,4 @@
-"""Conflicts next to insertions are resolved, unless the other side added the same code."""
+"""Conflicts next to insertions are resolved only if the other side did not add the same code."""
 
 import subprocess
 from pathlib import Path

@@ -32,8 +32,8 @@ class Resolved:
 def resolve(text: str, merge: Callable[[str, str, str], str]) -> Resolved | None:
     """*text* with the insertions kept above the changed lines. Returns None if this resolves no conflict.
 
-    The conflicts in *text* are in the format of `git merge-file --diff3`. A conflict is resolved if it is
-    between a change and an insertion that ends with a blank line. For every other conflict, the result
+    The conflicts in *text* are in the format of `git merge-file --diff3`. A conflict is resolved only if it
+    is between a change and an insertion that ends with a blank line. For every other conflict, the result
     contains what *merge* returns for its three versions: the project's, the old one and the new one.
     """
     parts: list[str] = []

@@ -125,8 +125,8 @@ class Repository:
         return offered == commit and head != self.git("rev-parse", "HEAD").strip()
 
     def note_offer(self, commit: str) -> None:
-        """Remember that this update restores what *commit* lost, so that the next update does not offer
-        this again.
+        """Remember that this update restores what *commit* lost. After the user's next commit, updates do not
+        offer this again, so the user can leave it out.
         """
         self._offered.write_text(f"{commit} {self.git('rev-parse', 'HEAD')}", "utf-8")
 

@@ -396,8 +396,8 @@ class Update:
 
 
 def _migrations_of(render: Path) -> dict[str, str]:
-    """Maps the name of each feature's migrations to their folder. A folder may be renamed, but a migration
-    never is.
+    """Maps the file name of each migration of a feature to its folder. The folder may be renamed, but the
+    migration never is.
     """
     return {
         path.name: path.parent.relative_to(render).as_posix() for path in render.glob("app/*/migrations/*.py")

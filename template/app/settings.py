@@ -587,7 +587,7 @@ def _contradictory(settings: Settings) -> Iterator[str]:
 
 
 def _unsafe(settings: Settings) -> Iterator[str]:
-    """One message for each setting that is unsafe in production."""
+    """One message for each problem that makes *settings* unsafe in production."""
     secret = settings.secret_key.get_secret_value()
     if not looks_random(secret):
         yield (

@@ -158,7 +158,7 @@ def make_settings(**values: object) -> Settings:
         "database_pool_size": 8,
         # Tests of production settings connect to the same unencrypted servers as the other tests.
         "plaintext_hosts": _hosts_of_servers(),
-        # Most tests log in with an unverified address, so they override the project's default.
+        # Most tests log in with an unverified address, whatever the project's default is.
         "login_requires_verification": values.get("registration") == "private",
         # The tests rely on these values, whatever the project's defaults are.
         "password_min_length": 12,

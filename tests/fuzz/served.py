@@ -1,8 +1,8 @@
 """The application as served by tests/test_fuzz.py, with changes that no setting can make.
 
-Hashing costs almost nothing, no rate limit applies, and two extra routes provide what a user would have: a
-valid login, whatever the last request did to the previous one, and a valid link. The extra routes are
-not in the OpenAPI document, so only the application itself is fuzzed.
+Hashing costs almost nothing, no rate limit applies, and an extra route provides what a user would have: a
+valid login, whatever the last request did to the previous one, and valid links. The extra route is not in
+the OpenAPI document, so only the application itself is fuzzed.
 """
 
 import os

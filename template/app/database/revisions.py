@@ -15,7 +15,8 @@ _PYPROJECT = Path(__file__).parent.parent.parent / "pyproject.toml"
 
 
 def check_readiness(app: App) -> None:
-    """Add the readiness check. The check reads the files only when the database's revisions change."""
+    """Add the readiness check. Once all migrations are applied, the check reads the files only when the
+    database's revisions change."""
     complete: set[str] | None = None
 
     @app.readiness_check("migrations")

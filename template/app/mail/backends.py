@@ -83,8 +83,8 @@ class ConsoleBackend:
     stream: TextIO | None = None
     """Where to print. None means standard output."""
     mailbox_url: str = ""
-    """The URL of the page that shows whole e-mails. When it is set, only the first link in an e-mail's body
-    is printed. If the body has no link, this URL is printed instead."""
+    """The URL of the page that shows whole e-mails. When it is set, only the first link of an e-mail's
+    body is printed, or this URL if the body has no link. To and Subject are always printed."""
     name: str = field(default="console", init=False)
 
     async def send(self, message: EmailMessage) -> SendResult:

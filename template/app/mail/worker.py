@@ -236,7 +236,7 @@ class Worker:
         tell(self._database, "dead")
 
     async def _remove_finished(self) -> None:
-        # If the update fails, it is retried before anything else, so that no e-mail is sent twice.
+        # If this transaction fails, it is retried before anything else, so that no e-mail is sent twice.
         if self._finished or self._to_keep:
             async with self._database.session() as db:
                 await outbox.remove(db, self._finished)

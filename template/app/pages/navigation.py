@@ -156,7 +156,7 @@ async def _recent_administrator(login: Administrator, recent: RecentlySignedIn) 
 
 
 RecentAdministrator = Annotated[Login, Depends(_recent_administrator)]
-"""Requires a superuser who has recently confirmed the password."""
+"""Requires a superuser who has recently logged in or confirmed the password."""
 
 
 def _with_return(page: str, request: Request) -> str:

@@ -4,7 +4,7 @@ A passkey is a second factor. A passkey that verifies its user with a PIN or a f
 both the password and the second factor. This module knows nothing about HTTP.
 
 You may change the limits below. Keep the order of the statements: use up the challenge before verifying
-the response, even if the response is then rejected, and lock the account before its passkeys.
+the response, so that it stays used up if the response is rejected, and lock the account before its passkeys.
 """
 
 import logging

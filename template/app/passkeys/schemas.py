@@ -15,7 +15,7 @@ type Credential = Annotated[
     msgspec.Meta(description="The credential from `navigator.credentials`, as JSON (`credential.toJSON()`)."),
 ]
 Name = Annotated[
-    str, msgspec.Meta(max_length=64, description="Defaults to the authenticator's name, if known.")
+    str, msgspec.Meta(max_length=64, description="If empty, the authenticator's name is used, if known.")
 ]
 type Options = dict[str, Any]
 """WebAuthn options as JSON, for `PublicKeyCredential.parse…OptionsFromJSON()`."""

@@ -146,7 +146,8 @@ class Factors:
         """Offer *factor* from now on.
 
         Raises:
-            ValueError: another factor has the same method and would no longer be asked for.
+            ValueError: the method is taken by recovery codes, or by a factor that would then no longer be
+            asked for.
         """
         if factor.method in (*self._factors, RECOVERY_CODE):
             raise ValueError(f"Two factors have the method {factor.method!r}: {factor.name} needs its own.")

@@ -29,7 +29,8 @@ class SettingsError(Exception):
 
 
 class CompleteReport:
-    """A base class for settings. It reports malformed JSON like any other invalid value.
+    """A base class for settings. It reports a list or dict that is not valid JSON like any other invalid
+    value.
 
     pydantic-settings itself would raise an error that names only that setting and hides all other problems.
     """

@@ -231,7 +231,7 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
     db = session_of(user)
     services, client, text = services_of(user), client_of_session(db), (NOTICES | NOTICES_OF_FEATURES)[notice]
     if actor_of(db).id not in ("", user.id):
-        # A superuser acted. The owner must not learn the superuser's IP address or browser.
+        # Someone else acted. If it was a superuser, the owner must not learn their IP address or browser.
         client = Client()
     heading = _(text.heading)
     values = {
@@ -335,7 +335,7 @@ async def send_password_reset_email(
     renderer: TemplateRenderer | None = None,
     context: dict[str, Any] | None = None,
 ) -> None:
-    """Send a link to set a new password to the address *to*.
+    """Send the address *to* a link to set a new password.
 
     Raises:
         ValueError: *reset_url_template* does not contain {token}.

@@ -789,7 +789,7 @@ class UserManager:
         return await self.mark_as_recent(db, user, session, method="password")
 
     async def factor_methods_of(self, db: AsyncSession, user: User) -> list[str]:
-        """The kinds of factor that *user* can confirm with, such as `code`. Empty if they have none."""
+        """What *user* can send to confirm with a second factor, such as `code`. Empty if they have none."""
         if self.second_factors is None:
             return []
         async with released(db):

@@ -45,7 +45,7 @@ LIMITS = {
     "confirm": Limit(ip="60/10m"),
     "change_password": Limit(ip="60/10m"),
     "update_profile": Limit(ip="60/10m"),
-    # account: applies only to verified accounts. Requests for `ada+x@…` do not count toward this limit.
+    # account: for verified accounts, so that requests for `ada+x@…` do not use up the limit of `ada@…`.
     "request_verify": Limit(ip="20/h", account="5/h", mailbox="5/h"),
     "verify": Limit(ip="60/10m"),
     "request_password_reset": Limit(ip="20/h", account="5/h", mailbox="5/h"),
@@ -171,8 +171,8 @@ class Limits:
             pair = f"{account} {ip}" if ip else ""
             buckets = [
                 *_buckets("wrong_password:ip", ip, limit.ip),
-                # This bucket comes first, so that one IP address can use up only its share of the account's
-                # buckets.
+                # This bucket comes before the account's buckets, so that one IP address can use up only its
+                # share of them.
                 *_buckets("wrong_password:ip_and_account", pair, limit.ip_and_account),
                 *of_account,
             ]

@@ -409,7 +409,8 @@ class Sessions:
         return [each for each in _spent(session) if now < each[1] + self.limits.grace]
 
     def _current_secret(self, session: UserSession, user: User, secret: bytes) -> bytes:
-        """The secret that replaced *secret*, if that happened within the grace period."""
+        """The current secret, derived from *secret*. Raises `SessionReused` unless *secret* was replaced
+        within the grace period."""
         times = dict(_spent(session))
         replaced_at = times.get(_hash(secret))
         if replaced_at is None or clock.now() >= replaced_at + self.limits.grace:

@@ -21,8 +21,8 @@ DELETING = 60.0
 """Seconds between checks for accounts whose deletion grace period has passed."""
 
 _MAX_FAILURES = 20
-"""If this many deletions fail in one run, the accounts themselves are probably not the cause, so the task
-gives up until the next run."""
+"""If more deletions than this fail in one run (not counting accounts in use), the accounts themselves are
+probably not the cause, so the task gives up until the next run."""
 
 
 def install(app: App, manager: UserManager) -> None:

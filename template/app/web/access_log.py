@@ -72,7 +72,7 @@ def response_has_begun(scope: Scope) -> bool:
 
 
 def request_id_of(scope: Scope) -> str:
-    """The request's id, also for layers outside all middleware. Empty until `log_requests` has run."""
+    """The request's id, also for layers outside all middleware. Empty until `log_requests` sets it."""
     exchange = scope.get(_EXCHANGE)
     return "" if exchange is None else exchange.request_id
 

@@ -69,7 +69,7 @@ def waited_for_database(error: TimeoutError) -> bool:
 
 
 def begins_outage(error: BaseException) -> bool:
-    """Whether *error* starts a database outage. Only the first error is logged with a traceback."""
+    """Whether *error* starts a database outage. Only an outage's first error is logged with a traceback."""
     global _last_failure
     if lacks_migration(error):
         # SQLite reports a missing table as an operational error, like an outage, but waiting does not help.

@@ -24,8 +24,8 @@ from app import i18n
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_CACHED = 256
-"""The maximum number of cached pages. Without a limit, visitors could fill the cache, for example by changing
-`next` in the URL."""
+"""The maximum number of cached pages. Without a limit, visitors could make the cache grow without end, for
+example by changing `next` in the URL."""
 _REPLACEABLE = {"here"}
 """Values of the layout that a page may replace."""
 

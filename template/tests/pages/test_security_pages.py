@@ -247,7 +247,7 @@ async def test_an_empty_profile_has_no_page(log_in, make_user):
 
 
 async def test_responses_with_a_cookie_or_a_login_are_not_cached(browser, log_in, make_user):
-    """Checklist 30: neither pages nor redirects nor errors are cached."""
+    """Checklist 30: pages, redirects and errors with a cookie or a login are not cached."""
     user = await make_user("ada@example.com")
     signed_in = await log_in(user)
     login = PASSWORD | {"email": "ada@example.com"}

@@ -12,7 +12,7 @@ from app.limits.memory import OVERFLOW
 RATE = Rate.parse("2/m")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REFUSED_ALONG = 2
-"""How many of ten thousand strangers share the attacker's bucket (one of 4,096) with the test's secret."""
+"""How many of ten thousand strangers the test's secret puts into the attacker's bucket, one of 4,096."""
 
 type SetClock = Callable[[float], None]
 

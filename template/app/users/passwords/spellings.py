@@ -24,8 +24,8 @@ def stem(text: str) -> str:
 
 
 def spellings(password: str) -> Iterator[str]:
-    """The words that *password* (casefolded) may be a variant of, obtained by removing none, some or all of
-    its trailing digits and symbols.
+    """The words that *password* (casefolded) may be a variant of: its `readings`, after removing none, some
+    or all of its trailing digits and symbols.
 
     A trailing digit may or may not stand for a letter: `prince55` may be a variant of princess or of prince.
     A password without letters counts as a number, so only its trailing symbols are removed.

@@ -348,7 +348,8 @@ def wrap_route(route: Route, respond: Callable[[Request, Exception], Any]) -> En
 def _made_once(middleware: Any) -> Callable[[Any], Any]:
     """Wrap a route's middleware so that one instance handles all requests.
 
-    HawkAPI itself creates a new instance for each request, so the middleware could not keep any state.
+    HawkAPI itself creates a new instance for each request, so the middleware could not keep state between
+    requests.
     """
     has_options = isinstance(middleware, tuple)
     kind, options = cast(tuple[Any, dict[str, Any]], middleware if has_options else (middleware, {}))

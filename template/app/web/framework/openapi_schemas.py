@@ -1,7 +1,7 @@
 """The JSON Schemas in the OpenAPI document, which give generated clients the right types.
 
 Generators disagree about `default`: openapi-typescript makes a field with a default required, even though
-a request may omit it. Therefore, no field has this keyword; its description states the default instead. In
+a request may omit it. Therefore, no field has this keyword, and the descriptions state the defaults. In
 responses, every field that is always present is required.
 """
 

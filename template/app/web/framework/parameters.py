@@ -43,7 +43,7 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
     """Read the body as JSON. If the annotation contains `FromForm`, the body may also be a form."""
     form_allowed = accepts_form(annotation)
     decoder = msgspec.json.Decoder(annotation)
-    # JSON numbers are finite, but a Decimal may be "NaN", so only bodies with Decimal fields are checked.
+    # JSON numbers are finite, but a Decimal may be "NaN". Only bodies that can contain a Decimal are checked.
     has_decimals = b'"decimal"' in msgspec.json.encode(msgspec.json.schema(annotation))
 
     async def read(request: Request) -> Any:

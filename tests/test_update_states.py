@@ -8,8 +8,10 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -481,6 +483,55 @@ def test_untracked_files_that_git_hides_are_no_part_of_half_an_update(
 
     assert "?? app/own.py" in result.output
     assert "reset --hard" not in result.output
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGINT"])
+def test_an_update_that_is_stopped_at_any_moment_loses_nothing(
+    first_version: Path,
+    template: Repository,
+    project: Repository,
+    update: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    name: str,
+) -> None:
+    project.commit({"app/code.py": fixed(3).replace("mended", "mine"), "app/own.py": "# Mine.\n"})
+    template.commit(NEW | {"template/Dockerfile": None}, tag="1.1.0")
+    whole, *copies = (tmp_path / f"copy {number}" for number in range(21))
+    for copy in (whole, *copies):
+        shutil.copytree(project.folder, copy, symlinks=True)
+    command = [sys.executable, str(Path(__file__).parent / "stopped_update.py"), name, str(first_version)]
+
+    subprocess.run([*command, whole, *copies], check=True)
+
+    before, after = without_dossier(project), without_dossier(Repository(whole))
+    assert ">>>>>>> the template's\n" in after["app/code.py"].decode()
+    halves = 0
+    for copy in copies:
+        stopped = Repository(copy)
+        monkeypatch.chdir(copy)
+        assert stopped.git("rev-parse", "HEAD") == project.git("rev-parse", "HEAD")
+        if without_dossier(stopped) == after:
+            assert "app/code.py" in update("--continue").output
+            continue
+        if without_dossier(stopped) != before:
+            halves += 1
+            (undo,) = commands(update().output)
+            shell(undo)
+        assert without_dossier(stopped) == before
+        assert stopped.git("status", "--porcelain") == ""
+        update()
+        assert without_dossier(stopped) == after
+    assert name == "SIGKILL" or not halves
+
+
+def without_dossier(repository: Repository) -> dict[str, bytes]:
+    """The working tree without the description of its conflicts, which `--continue` does not need."""
+    return {
+        path: content
+        for path, content in repository.tree().items()
+        if not path.startswith(".template-update/")
+    }
 
 
 def test_another_git_command_is_not_disturbed(template: Repository, project: Repository, update: Run) -> None:

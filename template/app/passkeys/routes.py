@@ -222,6 +222,7 @@ async def list_passkeys(login: CurrentLogin, passkeys: ThePasskeys, db: Db) -> l
 @router.patch("/me/passkeys/{passkey_id}", status_code=200, dependencies=[limited_by("change_factors")])
 @responds(NOT_SET_UP)
 async def rename_passkey(
+    recent: RecentLogin,
     login: CurrentLogin,
     passkey_id: str,
     body: PasskeyName,

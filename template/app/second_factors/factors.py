@@ -201,6 +201,9 @@ class Factors:
         await db.flush()
         return ticket, key
 
+    async def cancel(self, db: AsyncSession, ticket: str) -> None:
+        await db.execute(delete(PendingLogin).where(PendingLogin.ticket_hash == _hash(ticket)))
+
     async def finish_login(
         self, db: AsyncSession, ticket: Ticket, answer: Answer, *, replaces: str | None = None
     ) -> IssuedSession:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from uuid import uuid4
 
 from hawkapi import Request
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.users.device_cookies import LIFETIME
@@ -34,11 +35,7 @@ def session_cookie(request: Request) -> str | None:
 
 def own_session_cookie(request: Request) -> str | None:
     """Like `session_cookie`, but None if the request may come from another site."""
-    try:
-        require_same_origin(request)
-    except CrossSiteRequest:
-        return None
-    return session_cookie(request)
+    return session_cookie(request) if _is_from_same_origin(request) else None
 
 
 def give_cookie(request: Request, issued: IssuedSession) -> None:
@@ -78,6 +75,18 @@ def login_key(request: Request, *, name: str = LOGIN) -> tuple[str, str]:
     return ticket, key
 
 
+async def cancel_login(request: Request, users: UserManager, db: AsyncSession) -> None:
+    """Cancel the login that this browser started but did not finish, because its user has logged out.
+
+    Otherwise, the next person at this browser could finish the login without the password. A request that may
+    come from another site has no effect.
+    """
+    ticket, _ = login_key(request)
+    if ticket and _is_from_same_origin(request):
+        await users.cancel_login(db, ticket)
+        take_login_key(request)
+
+
 def take_login_key(request: Request, *, name: str = LOGIN) -> None:
     """Delete the cookie that `give_login_key` set."""
     delete_cookie(request, _full_name(request, name), secure=_is_secure(request))
@@ -112,6 +121,14 @@ def keeping_browser_known(request: Request, users: UserManager, user: User) -> G
     yield
     if is_known and users.deletion_grace:
         remember_browser(request, users, user)
+
+
+def _is_from_same_origin(request: Request) -> bool:
+    try:
+        require_same_origin(request)
+    except CrossSiteRequest:
+        return False
+    return True
 
 
 def _full_name(request: Request, name: str) -> str:

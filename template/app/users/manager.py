@@ -772,6 +772,11 @@ class UserManager:
         act_as(db, user.id, session.kind)
         await self.log_out(db, user, session)
 
+    async def cancel_login(self, db: AsyncSession, ticket: str) -> None:
+        """Cancel a login that is still waiting for its second factor. An unknown *ticket* has no effect."""
+        if self.second_factors is not None:
+            await self.second_factors.cancel(db, ticket)
+
     async def confirm(
         self, db: AsyncSession, user: User, session: UserSession, *, password: str
     ) -> IssuedSession | None:

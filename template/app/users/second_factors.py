@@ -40,6 +40,10 @@ class SecondFactors(Protocol):
         """
         ...
 
+    async def cancel(self, db: AsyncSession, ticket: str) -> None:
+        """Cancel the login that is waiting with *ticket*. An unknown ticket has no effect."""
+        ...
+
     async def reset(self, db: AsyncSession, user: User) -> list[str]:
         """Remove all factors from an account whose owner has lost them. Returns the factors' names.
 

@@ -272,10 +272,15 @@ async def test_removing_one_of_two_passkeys_keeps_the_recovery_codes(client, own
     assert left == {"factors": ["passkey"], "recovery_codes": 10}
 
 
-async def test_removing_a_passkey_requires_a_recent_login(client, owner, wait):
+@pytest.mark.parametrize("method", ["patch", "delete"])
+async def test_changing_a_passkey_requires_a_recent_login(client, owner, wait, method):
+    """Checklist 24."""
     wait(timedelta(minutes=11))
+    body = {"json": {"name": "lost phone"}} if method == "patch" else {}
 
-    answer = await client.delete(f"/users/me/passkeys/{owner.passkey['id']}", headers=owner.headers)
+    answer = await client.request(
+        method, f"/users/me/passkeys/{owner.passkey['id']}", headers=owner.headers, **body
+    )
 
     assert (answer.status_code, answer.json()["code"]) == (403, "recent_login_required")
 

@@ -54,6 +54,16 @@ async def test_the_ticket_is_gone_after_the_login(browser, owner):
     assert "Max-Age=0" in cookies["__Host-login"]
 
 
+async def test_logging_out_cancels_an_unfinished_login(browser, owner):
+    """Checklist 19."""
+    await give_password(browser)
+    await browser.post("/logout")
+
+    answer = await browser.post("/login/second-factor", data={"code": owner.code()})
+
+    assert answer.headers["location"].startswith("/login?")
+
+
 async def test_remember_me_is_kept_until_the_session_starts(browser, owner):
     await give_password(browser, remember="yes")
     answer = await browser.post(LOGIN, data={"code": owner.code()})

@@ -120,6 +120,28 @@ async def test_another_browser_cannot_finish_the_login(owner, person, make_perso
     assert answer.json()["code"] == "login_expired"
 
 
+@pytest.mark.parametrize("logs_out", ["of nothing", "of a session"])
+async def test_logging_out_cancels_the_browsers_unfinished_login(owner, person, make_user, logs_out):
+    """Checklist 19: the next person at the browser cannot finish the login."""
+    await make_user("eve@example.com", is_verified=True)
+    if logs_out == "of a session":
+        await person.password("eve@example.com", "/cookie")
+    ticket = await person.ticket("/cookie")
+    done = await person.client.post("/users/logout")
+    answer = await person.answer(ticket, "/cookie", code=owner.code())
+
+    assert (done.status_code, answer.status_code) == (204, 401)
+    assert "__Host-login" not in person.client.cookies
+
+
+async def test_another_site_cannot_cancel_a_login(owner, person):
+    ticket = await person.ticket("/cookie")
+    await person.client.post("/users/logout", headers={"Sec-Fetch-Site": "cross-site"})
+    answer = await person.answer(ticket, "/cookie", code=owner.code())
+
+    assert answer.status_code == 200
+
+
 async def test_a_ticket_starts_only_the_kind_of_session_it_is_for(owner, person):
     bearer, cookie = await person.ticket(), await person.ticket("/cookie")
 

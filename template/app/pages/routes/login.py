@@ -16,6 +16,7 @@ from app.pages.navigation import SignedIn, Visitor, own_path, redirect, with_nex
 from app.pages.routing import PageRouter
 from app.users import Users
 from app.users.cookies import (
+    cancel_login,
     device_cookie,
     give_cookie,
     session_cookie,
@@ -65,6 +66,7 @@ async def log_in(
 @router.post("/logout")
 @before_setup
 async def log_out(visitor: Visitor, request: Request, users: Users, db: Db) -> Response:
+    await cancel_login(request, users, db)
     if visitor is not None:
         await users.log_out(db, visitor.user, visitor.session)
     if session_cookie(request) is not None:

@@ -7,6 +7,7 @@ from hawkapi.routing.router import Router
 
 from app.database import Db
 from app.users.cookies import (
+    cancel_login,
     device_cookie,
     give_cookie,
     own_session_cookie,
@@ -141,6 +142,7 @@ async def logout(
     logged in.
     """
     cookie = own_session_cookie(request)
+    await cancel_login(request, users, db)
     if login is not None:
         await users.log_out(db, login.user, login.session)
     elif body is not None and body.refresh_token is not None:

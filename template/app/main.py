@@ -33,7 +33,7 @@ def create_app(settings: Settings | None = None) -> App:
 
     Raises:
         SettingsError: the environment or `.env` is invalid. The message lists every problem.
-        FeatureError: a required feature is missing, or features require each other.
+        FeatureError: a required feature is missing, features require each other, or REQUIRES is not a tuple.
         ScheduleError: a scheduled task is declared incorrectly.
         RouteError: a handler cannot work as written, or two routes clash. The message says where.
     """
@@ -72,8 +72,15 @@ def load_features() -> list[ModuleType]:
     features = {name: module for name, module in modules.items() if hasattr(module, "install")}
     for module in features.values():
         tasks_of(module)
-    required = {name: tuple(getattr(module, "REQUIRES", ())) for name, module in features.items()}
+    required = {name: _requires(module) for name, module in features.items()}
     return [features[name] for name in in_order(required)]
+
+
+def _requires(module: ModuleType) -> tuple[str, ...]:
+    requires = getattr(module, "REQUIRES", ())
+    if isinstance(requires, str):
+        raise FeatureError(f'REQUIRES in {module.__name__} must be a tuple: ("{requires}",).')
+    return tuple(requires)
 
 
 def in_order(required: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -92,7 +99,8 @@ def in_order(required: Mapping[str, tuple[str, ...]]) -> list[str]:
     try:
         sorter.prepare()
     except CycleError as error:
-        circle = " requires ".join(f"app/{name}" for name in reversed(error.args[1]))
+        first, *others = (f"app/{name}" for name in reversed(error.args[1]))
+        circle = f"{first} requires {', which requires '.join(others)}"
         raise FeatureError(
             f"These features require each other, so none can be installed first: {circle}. Remove one name"
             " from REQUIRES, and use that feature's service only while handling a request."

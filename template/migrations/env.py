@@ -16,7 +16,7 @@ from alembic.operations import MigrationScript
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from hawkapi_sqlalchemy.alembic import run_migrations
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.sql.elements import False_, True_
 
 from app.clock import UTCDateTime
@@ -104,8 +104,29 @@ def without_foreign_keys(connection: Any, record: Any) -> None:
         cursor.close()
 
 
+def begin(connection: Connection) -> None:
+    """Start a transaction on SQLite, where a failed migration would otherwise leave its first steps behind.
+
+    By default, Python's driver starts a transaction only for statements that change rows. A migration takes
+    the write lock first, because it cannot get the lock once another program has written since its first read.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if migrates() else "BEGIN")
+
+
+def migrates() -> bool:
+    """Whether the command applies or undoes migrations. Others, such as `alembic check`, only read."""
+    try:
+        context.get_revision_argument()
+    except KeyError:
+        return False
+    return True
+
+
 load_features()
+is_sqlite = database_url().startswith("sqlite")
 event.listen(Engine, "connect", without_foreign_keys)
+event.listen(Engine, "begin", begin)
 try:
     run_migrations(
         target_metadata=Base.metadata,
@@ -114,7 +135,10 @@ try:
             "process_revision_directives": place_revision,
             "render_item": render_item,
             "include_name": include_name,
+            # Each migration has its own transaction on SQLite. On PostgreSQL, all of them share one.
+            **({"transactional_ddl": True, "transaction_per_migration": True} if is_sqlite else {}),
         },
     )
 finally:
+    event.remove(Engine, "begin", begin)
     event.remove(Engine, "connect", without_foreign_keys)

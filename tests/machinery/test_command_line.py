@@ -651,6 +651,30 @@ def test_an_existing_table_is_named_with_the_migration(run: Run, database: Path)
     )
 
 
+def test_a_failed_migration_is_named(run: Run, before_languages: Callable[[str], object]):
+    before_languages("ALTER TABLE user_sessions RENAME TO gone")
+
+    sentence = refusal(run("db", "upgrade"))
+
+    assert "app/users/migrations/users_0006_lacks_factor.py failed, and its changes were undone: " in sentence
+    assert "user_sessions" in sentence
+    assert "run `uv run app db upgrade`" not in sentence
+
+
+def test_a_failed_migration_leaves_nothing_behind(run: Run, migrated: Path):
+    """On SQLite, too. The migration creates a table, and then an index whose name is taken."""
+    assert run("db", "downgrade", "app@base").stdout == "Downgraded the database to app@base.\n"
+    with closing(sqlite3.connect(migrated)) as connection:
+        connection.execute("CREATE INDEX ix_notes_owner_id ON users (id)")
+
+    sentence = refusal(run("db", "upgrade"))
+
+    with closing(sqlite3.connect(migrated)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE name LIKE '%notes'").fetchall()
+    assert "app_0002_notes.py adds something that the database already has: index" in sentence
+    assert tables == []
+
+
 @pytest.mark.parametrize("direction", ["upgrade", "downgrade"])
 def test_an_unknown_revision_is_reported(run: Run, migrated: Path, direction: str):
     sentence = refusal(run("db", direction, "nonsense"))

@@ -34,6 +34,7 @@ ALREADY_THERE = (
     ' the template did. See "A column or table that you already have" in the template\'s docs/updating.md.'
 )
 
+FAILED_MIGRATION = "{} failed, and its changes were undone: {}"
 UNUSABLE = "The database cannot be used: {}. Check DATABASE_URL and that the server is up."
 
 
@@ -99,6 +100,8 @@ def sentence_about(error: Exception) -> str | None:
         case DBAPIError() if _is_already_there(error) and (migration := _migration_of(error)):
             # asyncpg's adapter puts the class name before the message.
             return ALREADY_THERE.format(migration, str(error.orig).rpartition("'>: ")[2])
+        case DBAPIError() if migration := _migration_of(error):
+            return FAILED_MIGRATION.format(migration, str(error.orig).rpartition("'>: ")[2])
         case DBAPIError() if _is_not_migrated(error):
             return "The database is missing or its tables are out of date: run `uv run app db upgrade`."
         case DBAPIError() if _is_rejected(error):

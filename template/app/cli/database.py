@@ -194,6 +194,7 @@ def downgrade(
     from alembic import command
 
     command.downgrade(_config(), revision)
+    typer.echo(f"Downgraded the database to {revision}.")
 
 
 @cli.command()

@@ -709,6 +709,15 @@ PROTECTIONS = [
         test="test_security_sessions.py::test_logging_out_again_succeeds",
     ),
     Mutation(
+        item=19,
+        name="logging out cancels an unfinished login",
+        file="app/users/cookies.py",
+        within="cancel_login",
+        old="if ticket and",
+        new="if not ticket and",
+        test="test_security_second_factors.py::test_logging_out_cancels_the_browsers_unfinished_login",
+    ),
+    Mutation(
         item=20,
         name="disabling an account ends its sessions",
         file=SESSIONS,

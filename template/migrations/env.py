@@ -108,7 +108,7 @@ def begin(connection: Connection) -> None:
     """Start a transaction on SQLite, where a failed migration would otherwise leave its first steps behind.
 
     By default, Python's driver starts a transaction only for statements that change rows. A migration takes
-    the write lock first, because it cannot get the lock once another program has written since its first read.
+    the write lock before it reads: if another program wrote after that, it could no longer get the lock.
     """
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE" if migrates() else "BEGIN")

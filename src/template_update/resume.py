@@ -1,7 +1,7 @@
 """`template-update --continue`: reports what is left to do after an update with conflicts, then checks
 whether the result works.
 
-The command determines what is left from git and the files. It therefore also works without the dossier, for
+The command reads what is left to do from git and the working tree, so it works even without the dossier, for
 example in a clone of a branch that a workflow pushed.
 """
 

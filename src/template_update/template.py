@@ -111,8 +111,9 @@ class Template:
             # This is the name that Copier will record. Copier would take HEAD to mean the working tree, which
             # this clone lacks.
             return self._git("describe", "--tags", "--always", commit.stdout.strip()).strip()
-        known = ", ".join(tag for tag, _ in sorted(self._releases(), key=lambda each: each[1])) or "none"
-        raise UpdateError(f"The template at {self.answers.source} has no version {name}. It has: {known}.")
+        known = ", ".join(tag for tag, _ in sorted(self._releases(), key=lambda each: each[1]))
+        others = f"It has: {known}." if known else "It has no releases yet."
+        raise UpdateError(f"The template at {self.answers.source} has no version {name}. {others}")
 
     def contains(self, newer: str, older: str) -> bool:
         """Whether *older* is the same commit as *newer* or one of its ancestors."""

@@ -343,7 +343,7 @@ class Settings(report.CompleteReport, BaseSettings):
         Literal["off", "admins", "all"],
         Field(
             description="Who must have a second factor. off: nobody. admins: superusers. all: everyone. Users"
-            " who still need one can only set one up."
+            " who do not have one yet can only set one up."
         ),
     ] = "off"
     passkey_domain: Annotated[

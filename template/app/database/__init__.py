@@ -92,7 +92,7 @@ def connect(app: App) -> None:
     if is_sqlite and not _is_memory(url):
         # Reads have their own pool, because writers waiting for the write lock can hold every connection.
         reader = database.add("reading", config).engine
-    # Mask the password, which the config's repr would show. The config is no longer needed.
+    # The config's repr shows the URL, so mask the password. Nothing reads the config after this.
     config.url = make_url(url).render_as_string(hide_password=True)
     # `services_of` reads the services from `info`. With autoflush, queries see objects added earlier.
     info = {_SERVICES: app.state, reading.FAST_PATHS: settings.database_fast_paths}

@@ -15,6 +15,7 @@ import kinds
 from contract import lines_after_seams
 from edits import SEAMS
 from places import Definition, definitions, is_valid, parsed
+from seams import PHRASE
 
 RELEASED = re.compile(r"app/\w+/migrations/|migrations/versions/|app/notes/|tests/notes/|app/users/hooks.py")
 """Files that no version changes: released migrations, and files that are copied only once."""
@@ -32,6 +33,22 @@ class Version:
     """The text of each file that the version changes or adds."""
     renamed: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     """The new names of functions and classes, by path and old name."""
+
+
+def blocks_of_seams(text: str) -> dict[str, str]:
+    """Maps each indented seam to the line that starts its block.
+
+    Python does not count a comment at the end of a function as part of the function, so moving functions may
+    separate them.
+    """
+    lines = text.split("\n")
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines):
+        depth = len(line) - len(line.lstrip())
+        if PHRASE in line and depth:
+            above = (each for each in reversed(lines[:number]) if each.strip())
+            found[line] = next((each for each in above if len(each) - len(each.lstrip()) < depth), "")
+    return found
 
 
 type Release = Callable[[dict[str, str], Random], dict[str, str]]
@@ -71,7 +88,9 @@ class _Draft:
 
     def write(self, path: str, text: str) -> None:
         """Change a file, unless a new version must not make this change (docs/releasing.md)."""
-        if lines_after_seams(text).items() >= lines_after_seams(self.old[path]).items():
+        old = self.old[path]
+        keeps_lines = lines_after_seams(text).items() >= lines_after_seams(old).items()
+        if keeps_lines and blocks_of_seams(text).items() >= blocks_of_seams(old).items():
             self.files[path] = text
 
     def some(self, start: str, count: int) -> list[str]:
